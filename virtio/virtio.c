@@ -175,13 +175,13 @@ void virtio_break_device(struct virtio_device *vdev)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&vdev->config_lock, flags);
+	spin_lock_irqsave(&vdev->fail_lock, flags);
 	WRITE_ONCE(vdev->broken, true);
 	if (vdev->fail_armed) {
 		vdev->fail_armed = false;
 		queue_work(virtio_wq, &vdev->fail_work);
 	}
-	spin_unlock_irqrestore(&vdev->config_lock, flags);
+	spin_unlock_irqrestore(&vdev->fail_lock, flags);
 }
 EXPORT_SYMBOL_GPL(virtio_break_device);
 
@@ -206,21 +206,21 @@ static void virtio_arm_fail(struct virtio_device *vdev)
 	if (!drv->fail)
 		return;
 
-	spin_lock_irqsave(&vdev->config_lock, flags);
+	spin_lock_irqsave(&vdev->fail_lock, flags);
 	if (vdev->broken)
 		queue_work(virtio_wq, &vdev->fail_work);
 	else
 		vdev->fail_armed = true;
-	spin_unlock_irqrestore(&vdev->config_lock, flags);
+	spin_unlock_irqrestore(&vdev->fail_lock, flags);
 }
 
 static void virtio_disarm_fail(struct virtio_device *vdev)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&vdev->config_lock, flags);
+	spin_lock_irqsave(&vdev->fail_lock, flags);
 	vdev->fail_armed = false;
-	spin_unlock_irqrestore(&vdev->config_lock, flags);
+	spin_unlock_irqrestore(&vdev->fail_lock, flags);
 
 	cancel_work_sync(&vdev->fail_work);
 }
@@ -562,6 +562,7 @@ int register_virtio_device(struct virtio_device *vdev)
 	int err;
 
 	spin_lock_init(&vdev->config_lock);
+	spin_lock_init(&vdev->fail_lock);
 	INIT_WORK(&vdev->fail_work, virtio_fail_work);
 	INIT_LIST_HEAD(&vdev->vqs);
 

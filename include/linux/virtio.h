@@ -96,9 +96,11 @@ bool virtqueue_is_broken(const struct virtqueue *vq);
  * @features:	bits that both sides agreed on, section 2.2
  * @priv:	for the driver
  * @ready:	DRIVER_OK was set for the driver that is bound
- * @config_lock: protects the next four
+ * @config_lock: protects the next two; held while config_changed() runs
  * @config_enabled: config changes may be passed on to the driver
  * @config_pending: one came while they might not
+ * @fail_lock:	protects the next two; taken under any other lock, because a
+ *		device may be found out wherever its queues are looked at
  * @broken:	the device broke the rules, asked for a reset or is gone;
  *		nothing more is submitted to it
  * @fail_armed: the driver's fail() may be called
@@ -117,6 +119,8 @@ struct virtio_device {
 	spinlock_t config_lock;
 	bool config_enabled;
 	bool config_pending;
+
+	spinlock_t fail_lock;
 	bool broken;
 	bool fail_armed;
 	struct work_struct fail_work;

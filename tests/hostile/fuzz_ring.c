@@ -55,7 +55,7 @@ static bool make(void)
 		vdev.features |= 1ULL << VIRTIO_RING_F_EVENT_IDX;
 	if (features & 16)
 		vdev.features |= 1ULL << VIRTIO_F_ACCESS_PLATFORM;
-	spin_lock_init(&vdev.config_lock);
+	spin_lock_init(&vdev.fail_lock);
 	INIT_LIST_HEAD(&vdev.vqs);
 
 	shim_fail_nth(feed_u8() % 16, FAIL_ALLOC | FAIL_PAGES | FAIL_COHERENT);

@@ -49,7 +49,7 @@ static void make(unsigned int num, unsigned int max_sgs, u64 features)
 	vdev.dev.name = "virtio0";
 	vdev.config = &config_ops;
 	vdev.features = F(VIRTIO_F_VERSION_1) | features;
-	spin_lock_init(&vdev.config_lock);
+	spin_lock_init(&vdev.fail_lock);
 	INIT_LIST_HEAD(&vdev.vqs);
 	kicks = callbacks = resets = failed = 0;
 
