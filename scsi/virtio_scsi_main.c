@@ -397,9 +397,9 @@ static void virtscsi_remove(struct virtio_device *vdev)
  * been shut down before this. Who wants something of them all the same waits:
  * with an error, the first process may die, and that would be a panic.
  */
-static void virtscsi_shutdown(struct device *dev)
+static void virtscsi_shutdown(struct virtio_device *vdev)
 {
-	struct virtio_scsi *vscsi = dev_to_virtio(dev)->priv;
+	struct virtio_scsi *vscsi = vdev->priv;
 
 	virtscsi_stop_events(vscsi);
 	virtscsi_shut(vscsi, VIRTSCSI_SHUT_DOWN);
@@ -418,13 +418,13 @@ static const unsigned int virtscsi_features[] = {
 static struct virtio_driver virtscsi_driver = {
 	.driver.name		= KBUILD_MODNAME,
 	.driver.owner		= THIS_MODULE,
-	.driver.shutdown	= virtscsi_shutdown,
 	.id_table		= virtscsi_id_table,
 	.feature_table		= virtscsi_features,
 	.feature_table_size	= ARRAY_SIZE(virtscsi_features),
 	.probe			= virtscsi_probe,
 	.scan			= virtscsi_scan,
 	.remove			= virtscsi_remove,
+	.shutdown		= virtscsi_shutdown,
 	.fail			= virtscsi_fail,
 };
 

@@ -455,6 +455,7 @@ static int virtio_dev_probe(struct device *dev)
 		return err;
 	vdev->broken = false;
 	vdev->ready = false;
+	vdev->asleep = false;
 	vdev->config_pending = false;
 
 	virtio_add_status(vdev, VIRTIO_CONFIG_S_ACKNOWLEDGE);
@@ -505,12 +506,102 @@ static void virtio_dev_remove(struct device *dev)
 
 COMPAT_BUS_REMOVE(virtio_bus_remove, virtio_dev_remove)
 
+/* Restart or kexec: it must not write into the memory of what comes next. */
+static void virtio_dev_shutdown(struct device *dev)
+{
+	struct virtio_device *vdev = dev_to_virtio(dev);
+	struct virtio_driver *drv;
+
+	if (!dev->driver)
+		return;
+
+	drv = drv_to_virtio(dev->driver);
+	virtio_config_disable(vdev);
+	if (drv->shutdown)
+		drv->shutdown(vdev);
+	else
+		virtio_reset_device(vdev);
+}
+
+/**
+ * virtio_suspend_device - have a device's driver stop it before a sleep
+ * @vdev:	the device
+ *
+ * For the transport, before the device loses power or memory is written to
+ * disk. Process context. Returns 0 (too if there is nothing to stop, because
+ * nobody drives the device or it was given up), or a negative errno, after a
+ * line of log, if the machine must stay awake.
+ */
+int virtio_suspend_device(struct virtio_device *vdev)
+{
+	struct virtio_driver *drv;
+	int err;
+
+	if (!vdev->dev.driver || virtio_device_is_broken(vdev))
+		return 0;
+
+	drv = drv_to_virtio(vdev->dev.driver);
+	if (!drv->suspend) {
+		dev_err(&vdev->dev, "%s: the driver %s cannot stop the device for a sleep; unload it before\n",
+			vdev->config->bus_name(vdev), drv->driver.name);
+		return -EBUSY;
+	}
+
+	virtio_config_disable(vdev);
+	err = drv->suspend(vdev);
+	if (err) {
+		dev_err(&vdev->dev, "%s: cannot stop the device for a sleep now (%d); the machine stays awake\n",
+			vdev->config->bus_name(vdev), err);
+		virtio_config_enable(vdev);
+		return err;
+	}
+	vdev->asleep = true;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(virtio_suspend_device);
+
+/**
+ * virtio_resume_device - have a device work again after a sleep
+ * @vdev:	the device
+ *
+ * The counterpart of virtio_suspend_device(): does nothing for a device that
+ * was not stopped. Whatever the sleep left, the device is reset and set up anew
+ * (section 3.1.1). One that does not work any more is given up, and so is its
+ * I/O. Process context. Returns 0 or a negative errno, after a line of log.
+ */
+int virtio_resume_device(struct virtio_device *vdev)
+{
+	int err;
+
+	if (!vdev->asleep)
+		return 0;
+
+	vdev->asleep = false;
+	err = vdev->config->reset(vdev);
+	if (!err)
+		err = virtio_restart_device(vdev);
+	if (err) {
+		dev_err(&vdev->dev, "%s: the device does not work any more after a sleep (%d): its I/O fails from now on\n",
+			vdev->config->bus_name(vdev), err);
+		virtio_break_device(vdev);
+	}
+	drv_to_virtio(vdev->dev.driver)->resume(vdev);
+
+	/* The config may be another one by now. */
+	if (!err)
+		vdev->config_pending = true;
+	virtio_config_enable(vdev);
+	return err;
+}
+EXPORT_SYMBOL_GPL(virtio_resume_device);
+
 static struct bus_type virtio_bus = {
 	.name	= "virtio",
 	.match	= virtio_dev_match,
 	.uevent	= virtio_uevent,
 	.probe	= virtio_dev_probe,
 	.remove	= virtio_bus_remove,
+	.shutdown = virtio_dev_shutdown,
 };
 
 /**

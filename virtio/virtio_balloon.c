@@ -801,9 +801,9 @@ static void virtballoon_remove(struct virtio_device *vdev)
 }
 
 /* A kernel that comes next must not find our queues in use in its memory. */
-static void virtballoon_shutdown(struct device *dev)
+static void virtballoon_shutdown(struct virtio_device *vdev)
 {
-	virtballoon_stop(dev_to_virtio(dev)->priv);
+	virtballoon_stop(vdev->priv);
 }
 
 static const struct virtio_device_id virtballoon_id_table[] = {
@@ -820,13 +820,13 @@ static const unsigned int virtballoon_features[] = {
 static struct virtio_driver virtballoon_driver = {
 	.driver.name		= KBUILD_MODNAME,
 	.driver.owner		= THIS_MODULE,
-	.driver.shutdown	= virtballoon_shutdown,
 	.id_table		= virtballoon_id_table,
 	.feature_table		= virtballoon_features,
 	.feature_table_size	= ARRAY_SIZE(virtballoon_features),
 	.validate		= virtballoon_validate,
 	.probe			= virtballoon_probe,
 	.remove			= virtballoon_remove,
+	.shutdown		= virtballoon_shutdown,
 	.config_changed		= virtballoon_config_changed,
 	.fail			= virtballoon_fail,
 };

@@ -682,19 +682,32 @@ static void virtio_pci_remove(struct pci_dev *pci_dev)
 	put_device(dev);
 }
 
-/*
- * Sleep would reset the device, and nothing here sets it up again: a machine
- * that stays awake is better off than one without its disks.
- */
-static int virtio_pci_no_sleep(struct device *dev)
+static int virtio_pci_suspend(struct device *dev)
 {
-	dev_err(dev, "suspend and hibernation are not supported by this release of virtio-modern\n");
-	return -EBUSY;
+	struct virtio_pci_device *vp_dev = dev_get_drvdata(dev);
+
+	return virtio_suspend_device(&vp_dev->vdev);
 }
 
+static int virtio_pci_resume(struct device *dev)
+{
+	struct virtio_pci_device *vp_dev = dev_get_drvdata(dev);
+
+	return virtio_resume_device(&vp_dev->vdev);
+}
+
+/*
+ * The same for every kind of sleep: the device is reset before it and set up
+ * anew after it, whoever used it in between (a kernel that loads a hibernated
+ * one did). The PCI core takes care of BARs and MSI-X tables.
+ */
 static const struct dev_pm_ops virtio_pci_pm_ops = {
-	.suspend	= virtio_pci_no_sleep,
-	.freeze		= virtio_pci_no_sleep,
+	.suspend	= virtio_pci_suspend,
+	.resume		= virtio_pci_resume,
+	.freeze		= virtio_pci_suspend,
+	.thaw		= virtio_pci_resume,
+	.poweroff	= virtio_pci_suspend,
+	.restore	= virtio_pci_resume,
 };
 
 /* Every id, as the in-tree driver has it: udev and dracut look at this. */

@@ -96,6 +96,7 @@ bool virtqueue_is_broken(const struct virtqueue *vq);
  * @features:	bits that both sides agreed on, section 2.2
  * @priv:	for the driver
  * @ready:	DRIVER_OK was set for the driver that is bound
+ * @asleep:	the driver's suspend() stopped it, and resume() is due
  * @config_lock: protects the next two; held while config_changed() runs
  * @config_enabled: config changes may be passed on to the driver
  * @config_pending: one came while they might not
@@ -115,6 +116,7 @@ struct virtio_device {
 	u64 features;
 	void *priv;
 	bool ready;
+	bool asleep;
 
 	spinlock_t config_lock;
 	bool config_enabled;
@@ -134,6 +136,8 @@ void virtio_config_changed(struct virtio_device *vdev);
 void virtio_break_device(struct virtio_device *vdev);
 int virtio_reset_device(struct virtio_device *vdev);
 int virtio_restart_device(struct virtio_device *vdev);
+int virtio_suspend_device(struct virtio_device *vdev);
+int virtio_resume_device(struct virtio_device *vdev);
 
 /**
  * virtio_device_is_broken - may nothing more be asked of the device?
@@ -167,6 +171,17 @@ static inline bool virtio_device_is_broken(const struct virtio_device *vdev)
  *		with an error. Between virtio_device_ready() and
  *		virtio_reset_device(), so @probe and @remove may be running
  *		(may be NULL)
+ * @suspend:	the machine goes to sleep, or is written to disk: stop, end with
+ *		virtio_reset_device() and take every buffer back, so that what
+ *		was not done is done after @resume. An error keeps the machine
+ *		awake; the device must work as before then. NULL: it stays awake
+ * @resume:	the device was started anew with the features and queues that it
+ *		had: fill these, tell it again what it was told, and call
+ *		virtio_device_ready(). If it did not start, it is broken, and
+ *		@fail comes after virtio_device_ready() as ever
+ * @shutdown:	the machine is about to restart or to run another kernel: end
+ *		with virtio_reset_device(), so that the device writes nothing
+ *		into that one's memory. NULL: that reset is all there is to do
  *
  * All but @config_changed are called in process context.
  */
@@ -183,6 +198,9 @@ struct virtio_driver {
 	void (*remove)(struct virtio_device *vdev);
 	void (*config_changed)(struct virtio_device *vdev);
 	void (*fail)(struct virtio_device *vdev);
+	int (*suspend)(struct virtio_device *vdev);
+	void (*resume)(struct virtio_device *vdev);
+	void (*shutdown)(struct virtio_device *vdev);
 };
 
 #define drv_to_virtio(_drv)	container_of(_drv, struct virtio_driver, driver)

@@ -361,7 +361,7 @@ static void host_acts(void)
 		break;
 	case 4:
 		if (vdev && vdev->dev.driver)
-			vdev->dev.driver->shutdown(&vdev->dev);
+			shim_shutdown(&vdev->dev);
 		break;
 	case 5 ... 7:
 		shim_run();

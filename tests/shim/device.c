@@ -624,6 +624,23 @@ void fn_unplug(struct fn *fn)
 	fn->pci.dev.name = NULL;
 }
 
+int fn_sleep(struct fn *fn, enum shim_sleep kind)
+{
+	struct virtio_device *vdev = fn_vdev(fn);
+	int err = shim_pci_sleep(&fn->pci, kind);
+
+	if (!err && vdev->asleep && !fn->gone && !virtio_device_is_broken(vdev))
+		DRIVER_BUG_ON(fn, fn->status);
+	if (!err)
+		fn_reset(fn);
+	return err;
+}
+
+int fn_wake(struct fn *fn, enum shim_sleep kind)
+{
+	return shim_pci_wake(&fn->pci, kind);
+}
+
 void fn_unplug_all(void)
 {
 	while (!list_empty(&functions))

@@ -152,6 +152,12 @@ void fn_add_standard_caps(struct fn *fn);
 int fn_plug(struct fn *fn);
 void fn_unplug(struct fn *fn);
 void fn_unplug_all(void);
+/*
+ * A sleep begins: what the driver says to it. If it says 0, the device was
+ * reset, holds nothing, and has its state no more. And it ends.
+ */
+int fn_sleep(struct fn *fn, enum shim_sleep kind);
+int fn_wake(struct fn *fn, enum shim_sleep kind);
 /* Every function that is plugged in serves its queues. */
 void fn_serve_all(void);
 void fn_queue_irq(struct fn *fn, unsigned int queue);

@@ -114,6 +114,12 @@ void shim_unbind(struct device *dev)
 	dev->driver = NULL;
 }
 
+void shim_shutdown(struct device *dev)
+{
+	dev->bus->shutdown(dev);
+	BUG_ON(shim_in_atomic());
+}
+
 int device_add(struct device *dev)
 {
 	struct kobj_uevent_env env;

@@ -604,6 +604,30 @@ int shim_pci_add(struct pci_dev *dev)
 	return pci_driver ? shim_pci_probe(dev) : 0;
 }
 
+int shim_pci_sleep(struct pci_dev *dev, enum shim_sleep kind)
+{
+	const struct dev_pm_ops *pm = dev->driver->driver.pm;
+	int err;
+
+	err = kind == SHIM_SLEEP_RAM ? pm->suspend(&dev->dev) :
+	      kind == SHIM_SLEEP_FREEZE ? pm->freeze(&dev->dev) :
+	      pm->poweroff(&dev->dev);
+	BUG_ON(shim_in_atomic());
+	return err;
+}
+
+int shim_pci_wake(struct pci_dev *dev, enum shim_sleep kind)
+{
+	const struct dev_pm_ops *pm = dev->driver->driver.pm;
+	int err;
+
+	err = kind == SHIM_SLEEP_RAM ? pm->resume(&dev->dev) :
+	      kind == SHIM_SLEEP_FREEZE ? pm->thaw(&dev->dev) :
+	      pm->restore(&dev->dev);
+	BUG_ON(shim_in_atomic());
+	return err;
+}
+
 static void shim_pci_remove(struct pci_dev *dev)
 {
 	if (!dev->driver)

@@ -22,9 +22,10 @@ static struct device parent = { .name = "parent" };
 static struct virtio_device *vdev;
 static u8 status, statuses[32];
 static unsigned int num_statuses, resets, released, synced, generations;
+static unsigned int restarts;
 static u64 offered, accepted;
 static bool refuse_features;
-static int reset_error, finalize_error;
+static int reset_error, finalize_error, restart_error;
 static u8 config[64];
 
 static void t_get(struct virtio_device *dev, unsigned int offset, void *buf,
@@ -89,6 +90,13 @@ static const char *t_bus_name(struct virtio_device *dev)
 	return "0000:00:07.0";
 }
 
+static int t_restart_vqs(struct virtio_device *dev)
+{
+	restarts++;
+	assert_int_equal(status, ACK | DRV | FEAT);
+	return restart_error;
+}
+
 static const struct virtio_config_ops ops = {
 	.get			= t_get,
 	.generation		= t_generation,
@@ -99,6 +107,7 @@ static const struct virtio_config_ops ops = {
 	.get_features		= t_get_features,
 	.finalize_features	= t_finalize,
 	.bus_name		= t_bus_name,
+	.restart_vqs		= t_restart_vqs,
 };
 
 static void t_release(struct device *dev)
@@ -126,7 +135,8 @@ static int add_device(u32 type, u32 vendor)
 /* The driver */
 
 static unsigned int probes, scans, removes, changes, fails, validates;
-static int probe_error, validate_error;
+static unsigned int suspends, resumes, shutdowns;
+static int probe_error, validate_error, suspend_error;
 static u64 clear_in_validate;
 static bool ready_in_probe, break_in_probe, change_in_probe, break_in_remove;
 
@@ -197,6 +207,37 @@ static void d_fail(struct virtio_device *dev)
 	might_sleep();
 }
 
+static int d_suspend(struct virtio_device *dev)
+{
+	unsigned int before = changes;
+
+	suspends++;
+	virtio_config_changed(dev);
+	assert_int_equal(changes, before);
+	if (!suspend_error)
+		virtio_reset_device(dev);
+	return suspend_error;
+}
+
+static void d_resume(struct virtio_device *dev)
+{
+	unsigned int before = changes;
+
+	resumes++;
+	if (!virtio_device_is_broken(dev))
+		assert_int_equal(status, ACK | DRV | FEAT);
+	virtio_config_changed(dev);
+	assert_int_equal(changes, before);
+	virtio_device_ready(dev);
+}
+
+static void d_shutdown(struct virtio_device *dev)
+{
+	shutdowns++;
+	virtio_config_changed(dev);
+	virtio_reset_device(dev);
+}
+
 static const unsigned int features[] = { 1, 5, 40 };
 
 static const struct virtio_device_id ids[] = {
@@ -214,6 +255,9 @@ static struct virtio_driver driver = {
 	.remove			= d_remove,
 	.config_changed		= d_changed,
 	.fail			= d_fail,
+	.suspend		= d_suspend,
+	.resume			= d_resume,
+	.shutdown		= d_shutdown,
 };
 
 static int bus_setup(void **state)
@@ -224,6 +268,10 @@ static int bus_setup(void **state)
 	offered = F(VIRTIO_F_VERSION_1) | F(1) | F(2) | F(5);
 	refuse_features = false;
 	reset_error = finalize_error = probe_error = validate_error = 0;
+	restart_error = suspend_error = 0;
+	suspends = resumes = shutdowns = restarts = 0;
+	driver.suspend = d_suspend;
+	driver.shutdown = d_shutdown;
 	probes = scans = removes = changes = fails = validates = 0;
 	clear_in_validate = 0;
 	ready_in_probe = break_in_probe = change_in_probe = false;
@@ -559,6 +607,122 @@ static void driver_comes_late(void **state)
 	unregister_virtio_device(vdev);
 }
 
+/* Asleep, and awake with what it had; changes wait until it works again. */
+static void sleeps(void **state)
+{
+	static const u8 expected[] = {
+		0, 0, ACK, ACK | DRV, ACK | DRV | FEAT, ACK | DRV | FEAT | OK,
+	};
+
+	assert_int_equal(add_device(4, 0x1af4), 0);
+	accepted = 0;
+	num_statuses = 0;
+	assert_int_equal(virtio_suspend_device(vdev), 0);
+	assert_int_equal(status, 0);
+	assert_int_equal(virtio_resume_device(vdev), 0);
+	assert_statuses(expected, ARRAY_SIZE(expected));
+	assert_true(accepted == (F(VIRTIO_F_VERSION_1) | F(1) | F(5)));
+	assert_int_equal(suspends, 1);
+	assert_int_equal(resumes, 1);
+	assert_int_equal(restarts, 1);
+	/* One that says: look again. */
+	assert_int_equal(changes, 1);
+	virtio_config_changed(vdev);
+	assert_int_equal(changes, 2);
+
+	/* Awake already. */
+	assert_int_equal(virtio_resume_device(vdev), 0);
+	assert_int_equal(resumes, 1);
+
+	/* It still breaks as ever. */
+	virtio_break_device(vdev);
+	shim_run();
+	assert_int_equal(fails, 1);
+
+	/* One that was given up, or that nobody drives, is no obstacle. */
+	assert_int_equal(virtio_suspend_device(vdev), 0);
+	assert_int_equal(virtio_resume_device(vdev), 0);
+	unregister_virtio_device(vdev);
+	assert_int_equal(add_device(9, 0x1af4), 0);
+	assert_int_equal(virtio_suspend_device(vdev), 0);
+	assert_int_equal(virtio_resume_device(vdev), 0);
+	assert_int_equal(suspends + resumes, 2);
+	unregister_virtio_device(vdev);
+	assert_int_equal(shim_log_count('E'), 0);
+}
+
+static void stays_awake(void **state)
+{
+	assert_int_equal(add_device(4, 0x1af4), 0);
+	suspend_error = -EBUSY;
+	assert_int_equal(virtio_suspend_device(vdev), -EBUSY);
+	assert_non_null(strstr(shim_log_find("stays awake"), "0000:00:07.0"));
+	assert_int_equal(status, ACK | DRV | FEAT | OK);
+	/* The change that came meanwhile. */
+	assert_int_equal(changes, 1);
+	assert_int_equal(virtio_resume_device(vdev), 0);
+	assert_int_equal(resumes, 0);
+
+	driver.suspend = NULL;
+	assert_int_equal(virtio_suspend_device(vdev), -EBUSY);
+	assert_non_null(strstr(shim_log_find("unload it"), "0000:00:07.0"));
+	assert_int_equal(shim_log_count('E'), 2);
+	unregister_virtio_device(vdev);
+}
+
+/* It comes back with less, or not at all: its I/O ends, and nothing else. */
+static void does_not_wake(void **state)
+{
+	unsigned int how;
+
+	for (how = 0; how < 4; how++) {
+		fails = resumes = 0;
+		assert_int_equal(add_device(4, 0x1af4), 0);
+		assert_int_equal(virtio_suspend_device(vdev), 0);
+		reset_error = how == 0 ? -EIO : 0;
+		restart_error = how == 1 ? -ENODEV : 0;
+		refuse_features = how == 2;
+		if (how == 3)
+			offered &= ~F(5);
+		assert_true(virtio_resume_device(vdev) < 0);
+		assert_true(virtio_device_is_broken(vdev));
+		assert_non_null(strstr(shim_log_find("after a sleep"),
+				       "0000:00:07.0"));
+		assert_int_equal(resumes, 1);
+		reset_error = 0;
+		shim_run();
+		assert_int_equal(fails, 1);
+		unregister_virtio_device(vdev);
+		reset_error = restart_error = 0;
+		refuse_features = false;
+		offered |= F(5);
+		shim_log_clear();
+	}
+}
+
+/* With and without a driver's own, what comes next finds a device at rest. */
+static void shut_down(void **state)
+{
+	assert_int_equal(add_device(4, 0x1af4), 0);
+	shim_shutdown(&vdev->dev);
+	assert_int_equal(shutdowns, 1);
+	assert_int_equal(changes, 0);
+	assert_int_equal(status, 0);
+	unregister_virtio_device(vdev);
+
+	driver.shutdown = NULL;
+	assert_int_equal(add_device(4, 0x1af4), 0);
+	shim_shutdown(&vdev->dev);
+	assert_int_equal(shutdowns, 1);
+	assert_int_equal(status, 0);
+	unregister_virtio_device(vdev);
+
+	assert_int_equal(add_device(9, 0x1af4), 0);
+	shim_shutdown(&vdev->dev);
+	assert_int_equal(status, ACK);
+	unregister_virtio_device(vdev);
+}
+
 #define bus_test(f)	cmocka_unit_test_setup_teardown(f, bus_setup, bus_teardown)
 
 int main(void)
@@ -578,6 +742,10 @@ int main(void)
 		bus_test(breaks),
 		bus_test(consistent_reads),
 		bus_test(driver_comes_late),
+		bus_test(sleeps),
+		bus_test(stays_awake),
+		bus_test(does_not_wake),
+		bus_test(shut_down),
 	};
 
 	return cmocka_run_group_tests_name("bus", tests, NULL, NULL);

@@ -1634,7 +1634,7 @@ static void shutdown(void **state)
 		start();
 		vdev = fn_vdev(&hba->fn);
 		in_flight(cmd, 10);
-		vdev->dev.driver->shutdown(&vdev->dev);
+		shim_shutdown(&vdev->dev);
 		assert_int_equal(hba->fn.status, 0);
 		settle();
 		late = send(shim_sdev(0, 0), true, 0, 512);

@@ -65,12 +65,17 @@ struct bus_type {
 #else
 	int (*remove)(struct device *dev);
 #endif
+	void (*shutdown)(struct device *dev);
 	struct list_head devices, drivers;
 };
 
 struct dev_pm_ops {
 	int (*suspend)(struct device *dev);
+	int (*resume)(struct device *dev);
 	int (*freeze)(struct device *dev);
+	int (*thaw)(struct device *dev);
+	int (*poweroff)(struct device *dev);
+	int (*restore)(struct device *dev);
 };
 
 struct device_driver {
@@ -78,7 +83,6 @@ struct device_driver {
 	const char *name;
 	struct bus_type *bus;
 	struct module *owner;
-	void (*shutdown)(struct device *dev);
 	struct list_head list;
 };
 
@@ -120,6 +124,11 @@ ssize_t shim_attr_store(struct device *dev, const char *name, const char *buf);
 int shim_attr_mode(struct device *dev, const char *name);
 int shim_bind(struct device *dev);
 void shim_unbind(struct device *dev);
+
+/* What the machine does with every device that has a driver. */
+void shim_shutdown(struct device *dev);
+
+#define dev_get_drvdata(dev)	((dev)->driver_data)
 
 void shim_dev_log(char level, const struct device *dev, const char *fmt, ...)
 	__printf(3, 4);

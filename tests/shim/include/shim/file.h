@@ -144,7 +144,6 @@ struct device *device_create(struct class *class, struct device *parent,
 			     dev_t devt, void *drvdata, const char *fmt, ...)
 	__printf(5, 6);
 void device_destroy(struct class *class, dev_t devt);
-#define dev_get_drvdata(dev)	((dev)->driver_data)
 
 /* tty.h */
 

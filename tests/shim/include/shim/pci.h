@@ -168,6 +168,11 @@ void shim_intx(struct pci_dev *dev);
 /* The function appears, and goes. Adding returns what probe returned. */
 int shim_pci_add(struct pci_dev *dev);
 void shim_pci_del(struct pci_dev *dev);
+/* A sleep of a kind begins, and ends; what the driver's function returned. */
+enum shim_sleep { SHIM_SLEEP_RAM, SHIM_SLEEP_FREEZE, SHIM_SLEEP_OFF,
+		  SHIM_SLEEP_KINDS };
+int shim_pci_sleep(struct pci_dev *dev, enum shim_sleep kind);
+int shim_pci_wake(struct pci_dev *dev, enum shim_sleep kind);
 /* Handlers that are installed for it, by name; NULL: no such one. */
 const char *shim_irq_name(unsigned int irq);
 unsigned int shim_irq_count(void);
