@@ -54,8 +54,8 @@ CFLAGS	:= -std=gnu89 -O1 -g -fno-strict-aliasing -fno-omit-frame-pointer \
 	   -Wall -Wextra -Wdeclaration-after-statement -Wundef -Werror \
 	   -Wno-unused-parameter -Wno-sign-compare \
 	   -Wno-missing-field-initializers -Wno-pointer-arith $(SANITIZE)
-INCLUDES := -I$(TOP)/compat/include -I$(TOP)/include -I$(OUT)/include \
-	   -I$(SHIM)/include -I$(SHIM) -I$(TOP)/tests/unit
+INCLUDES := -Icompat/include -Iinclude -I$(OUT)/include \
+	   -Itests/shim/include -Itests/shim -Itests/unit
 
 MODULES	:= virtio/virtio virtio/virtio_ring virtio/virtio_pci_common \
 	   virtio/virtio_pci_modern virtio/virtio_balloon virtio/virtio_pci_legacy \
@@ -78,48 +78,34 @@ SOURCES	:= $(wildcard $(TOP)/include/linux/*.h $(TOP)/compat/include/*/*.h $(TOP
 	   $(TOP)/compat/*.c $(TOP)/virtio/*.h $(TOP)/net/*.h $(TOP)/scsi/*.h $(TOP)/char/*.h $(SHIM)/*.h \
 	   $(SHIM)/include/shim/*.h $(TOP)/tests/unit/*.h)
 
+# Paths in the objects are those below TOP: with a checkout somewhere else,
+# programs are the same, and so is what the fuzzer makes of a seed.
+# $(call compile,SHAPE,MODULE,KBUILD_MODNAME)
+compile = @mkdir -p $(@D) && echo "  CC      $(@:$(OUT)/%=%)" && cd $(TOP) && \
+	$(CC) $(CFLAGS) $(FLAGS_$(1)) -include tests/unit/features-$(1).h $(INCLUDES) \
+	$(if $(2),-DSHIM_MODULE=$(2) -DKBUILD_MODNAME='"$(or $(3),$(2))"') \
+	-c -o $(abspath $@) $(patsubst $(TOP)/%,%,$(abspath $<))
+
 # $(call shape,SHAPE): $(OUT)/SHAPE/*.o; objects_SHAPE lists them.
 define shape
 $(OUT)/$(1)/%.o: $(TOP)/virtio/%.c $(HEADERS) $(SOURCES)
-	@mkdir -p $$(@D)
-	@echo "  CC      $$(@:$(OUT)/%=%)"
-	@$$(CC) $$(CFLAGS) $$(FLAGS_$(1)) -include $(TOP)/tests/unit/features-$(1).h $(INCLUDES) \
-		-DSHIM_MODULE=$$(call module_of,$$*) -DKBUILD_MODNAME='"$$(call module_of,$$*)"' -c -o $$@ $$<
+	$$(call compile,$(1),$$(call module_of,$$*))
 $(OUT)/$(1)/%.o: $(TOP)/block/%.c $(HEADERS) $(SOURCES)
-	@mkdir -p $$(@D)
-	@echo "  CC      $$(@:$(OUT)/%=%)"
-	@$$(CC) $$(CFLAGS) $$(FLAGS_$(1)) -include $(TOP)/tests/unit/features-$(1).h $(INCLUDES) \
-		-DSHIM_MODULE=$$* -DKBUILD_MODNAME='"$$*"' -c -o $$@ $$<
+	$$(call compile,$(1),$$*)
+$(OUT)/$(1)/virtio_9p.o: $(TOP)/net/virtio_9p.c $(HEADERS) $(SOURCES)
+	$$(call compile,$(1),virtio_9p,9pnet_virtio)
 $(OUT)/$(1)/%.o: $(TOP)/net/%.c $(HEADERS) $(SOURCES)
-	@mkdir -p $$(@D)
-	@echo "  CC      $$(@:$(OUT)/%=%)"
-	@$$(CC) $$(CFLAGS) $$(FLAGS_$(1)) -include $(TOP)/tests/unit/features-$(1).h $(INCLUDES) \
-		$$(if $$(filter virtio_9p,$$*),-DSHIM_MODULE=virtio_9p -DKBUILD_MODNAME='"9pnet_virtio"',\
-			-DSHIM_MODULE=virtio_net -DKBUILD_MODNAME='"virtio_net"') -c -o $$@ $$<
+	$$(call compile,$(1),virtio_net)
 $(OUT)/$(1)/%.o: $(TOP)/scsi/%.c $(HEADERS) $(SOURCES)
-	@mkdir -p $$(@D)
-	@echo "  CC      $$(@:$(OUT)/%=%)"
-	@$$(CC) $$(CFLAGS) $$(FLAGS_$(1)) -include $(TOP)/tests/unit/features-$(1).h $(INCLUDES) \
-		-DSHIM_MODULE=virtio_scsi -DKBUILD_MODNAME='"virtio_scsi"' -c -o $$@ $$<
+	$$(call compile,$(1),virtio_scsi)
 $(OUT)/$(1)/%.o: $(TOP)/char/%.c $(HEADERS) $(SOURCES)
-	@mkdir -p $$(@D)
-	@echo "  CC      $$(@:$(OUT)/%=%)"
-	@$$(CC) $$(CFLAGS) $$(FLAGS_$(1)) -include $(TOP)/tests/unit/features-$(1).h $(INCLUDES) \
-		-DSHIM_MODULE=$$(call module_of,$$*) -DKBUILD_MODNAME='"$$(call module_of,$$*)"' -c -o $$@ $$<
+	$$(call compile,$(1),$$(call module_of,$$*))
 $(OUT)/$(1)/%.o: $(TOP)/compat/%.c $(HEADERS) $(SOURCES)
-	@mkdir -p $$(@D)
-	@echo "  CC      $$(@:$(OUT)/%=%)"
-	@$$(CC) $$(CFLAGS) $$(FLAGS_$(1)) -include $(TOP)/tests/unit/features-$(1).h $(INCLUDES) \
-		-DSHIM_MODULE=virtio_pci -DKBUILD_MODNAME='"virtio_pci"' -c -o $$@ $$<
+	$$(call compile,$(1),virtio_pci)
 $(OUT)/$(1)/shim-%.o: $(SHIM)/%.c $(HEADERS) $(SOURCES)
-	@mkdir -p $$(@D)
-	@echo "  CC      $$(@:$(OUT)/%=%)"
-	@$$(CC) $$(CFLAGS) $$(FLAGS_$(1)) -include $(TOP)/tests/unit/features-$(1).h $(INCLUDES) -c -o $$@ $$<
+	$$(call compile,$(1))
 $(OUT)/$(1)/%.o: %.c $(HEADERS) $(SOURCES)
-	@mkdir -p $$(@D)
-	@echo "  CC      $$(@:$(OUT)/%=%)"
-	@$$(CC) $$(CFLAGS) $$(FLAGS_$(1)) -include $(TOP)/tests/unit/features-$(1).h $(INCLUDES) \
-		-DSHIM_MODULE=test -DKBUILD_MODNAME='"test"' -c -o $$@ $$<
+	$$(call compile,$(1),test)
 objects_$(1) := $(addprefix $(OUT)/$(1)/,$(addsuffix .o,$(notdir $(MODULES)) $(addprefix shim-,$(SHIMS))))
 endef
 $(foreach s,$(SHAPES),$(eval $(call shape,$(s))))

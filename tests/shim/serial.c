@@ -21,9 +21,15 @@ static unsigned int in_queue(u32 id)
 	return id ? 2 * id + 2 : 0;
 }
 
+/* One that was pulled out has no queue, though nobody could tell it so. */
+static bool serial_has(const struct serial *serial, unsigned int queue)
+{
+	return serial->fn.queue[queue].enable && !serial->fn.gone;
+}
+
 static void serial_signal(struct serial *serial, unsigned int queue)
 {
-	if (serial->fn.queue[queue].enable &&
+	if (serial_has(serial, queue) &&
 	    ring_wants_irq(ring_of(serial, queue)))
 		fn_queue_irq(&serial->fn, queue);
 }
@@ -116,7 +122,7 @@ void serial_release(struct serial *serial, u32 id)
 	static struct chain chain;
 
 	port->hold = false;
-	if (!serial->fn.queue[queue].enable)
+	if (!serial_has(serial, queue))
 		return;
 	for (i = 0; i < port->num_held; i++) {
 		chain.head = port->held[i];
@@ -135,7 +141,7 @@ bool serial_raw_control(struct serial *serial, const void *data, u32 len,
 	unsigned int queue = VIRTIO_CONSOLE_VQ_CTRL_IN;
 	static struct chain chain;
 
-	if (!serial->fn.queue[queue].enable ||
+	if (!serial_has(serial, queue) ||
 	    !ring_pop(ring_of(serial, queue), &chain))
 		return false;
 	len = min(len, chain.in_len);
@@ -174,7 +180,7 @@ size_t serial_send(struct serial *serial, u32 id, const void *data, size_t len)
 	size_t done = 0;
 	u32 n;
 
-	while (done < len && serial->fn.queue[queue].enable &&
+	while (done < len && serial_has(serial, queue) &&
 	       ring_pop(ring_of(serial, queue), &chain)) {
 		n = min_t(size_t, len - done, chain.in_len);
 		chain_copy(&chain, 0, (u8 *)data + done, n, true);
