@@ -171,6 +171,15 @@ class Agent(Channel):
             if found:
                 return found[1]
 
+    def awake(self, timeout):
+        """Waits until an agent that was asleep goes on. The kernel that brought it back may have left bytes before."""
+        deadline = time.monotonic() + timeout
+        while True:
+            found = re.search(r"(out|exit) \d+ \d+$", self.line(deadline, "sign of life after a sleep"))
+            if found:
+                self.data = found[0].encode() + b"\n" + self.data
+                return
+
     def start(self, command):
         data = command.encode()
         if len(data) > self.LIMIT:

@@ -51,12 +51,13 @@ class HungEarly(VmError):
 class Machine:
     """One machine; it can be booted again after it has ended, with the same disks and log."""
 
-    def __init__(self, name, guest, devices=(), root=False, smp=1, memory=320, spare_ports=0,
+    def __init__(self, name, guest, devices=(), root=False, resume=None, smp=1, memory=320, spare_ports=0,
                  load=("virtio_pci", "virtio_blk", "virtio_net", "sd_mod", "sr_mod", "sg", "virtio_scsi",
                        "virtio_console",
                        "virtio_balloon", "virtio_rng"),
                  append="", allow=(), trace=(), boot_timeout=120, early_timeout=60, extra=(), accel=ACCEL, board="q35"):
-        """root: the first device, or its first unit, holds the root file system. allow: patterns that the log may have.
+        """root: the first device, or its first unit, holds the root file system. resume: the disk that a hibernated
+        guest is read from. allow: patterns that the log may have.
         load: modules that the initramfs loads, of those that the guest has. early_timeout: for how
         long a kernel that has not reached process 1 may say nothing. extra: further QEMU arguments. accel: QEMU's
         accelerator, with its options. board: q35, or pc, where all devices are on the root bus."""
@@ -64,6 +65,7 @@ class Machine:
         self.guest = guest
         self.devices = list(devices)
         self.root = root
+        self.resume = resume
         self.load = load
         self.allow = [re.compile(pattern) for pattern in allow]
         self.boot_timeout = boot_timeout
@@ -92,6 +94,7 @@ class Machine:
         append = ("console=ttyS0,115200 panic=-1 printk.time=1 nmi_watchdog=0 no_timer_check "
                   "sysrq_always_enabled VM_MODULES=" +
                   ",".join(name for name in modules if name in self.guest.modules) +
+                  (f" VM_RESUME={self._disk_place(self.resume)}" if self.resume else "") +
                   (f" VM_ROOT={self._root_place()} " if self.root else " ") + append)
         argv = ["qemu-system-x86_64", "-name", self.name, "-accel", accel, "-cpu", cpu, "-smp", str(smp),
                 "-m", str(memory), "-M", board, "-nodefaults", "-no-user-config", "-display", "none",
@@ -134,7 +137,15 @@ class Machine:
     def _root_place(self):
         """Where the root disk will be in the guest's sysfs, as a pattern."""
         first = self.devices[0]
-        return self._place(0, *self._block(first.units[0] if first.units else first))
+        return self._disk_place((first.units[0] if first.units else first).name)
+
+    def _disk_place(self, name):
+        """Where a disk will be in the guest's sysfs, as a pattern."""
+        controller, unit = self.unit(name) or (None, None)
+        if unit:
+            return self._place(controller.name, *self._block(unit))
+        [device] = [each for each in self.devices if each.name == name]
+        return self._place(name, *self._block(device))
 
     @staticmethod
     def _json(option, properties):
@@ -168,7 +179,7 @@ class Machine:
                                             pass_fds=[*(sock.fileno() for sock in theirs), *inherited])
         for sock in theirs:
             sock.close()
-        self.dissected = False
+        self.dissected = self.slept = False
         self.agent = Agent(agent, self._autopsy)
         self.qmp = Qmp(qmp, self._autopsy)
         self.qmp.greet()
@@ -229,14 +240,36 @@ class Machine:
         self._expect_hello()    # not sooner: the firmware resets the machine once more
         self.qmp.command("set-action", reboot="shutdown")
 
+    def sleep(self, meanwhile=lambda: None):
+        """Suspend to RAM, and awake again."""
+        job = self.start("echo mem > /sys/power/state")
+        self.qmp.wait_event("SUSPEND", timeout=60)
+        self.slept = True
+        meanwhile()
+        self.qmp.command("system_wakeup")
+        self.qmp.wait_event("WAKEUP")
+        if job.wait(60):
+            raise VmError(f"{self.name}: suspend to RAM: {job.output}")
+
+    def hibernate(self):
+        """Suspend to disk, a new start, and back. Needs resume=, and swap that is on."""
+        self.qmp.command("set-action", reboot="reset")
+        job = self.start("echo reboot > /sys/power/disk && echo disk > /sys/power/state")
+        self.qmp.wait_event("RESET", timeout=120, guest=True)
+        self.agent.awake(self.boot_timeout)
+        if job.wait(60):
+            raise VmError(f"{self.name}: suspend to disk: {job.output}")
+        self.qmp.command("set-action", reboot="shutdown")
+
     def finish(self):
         """The last checks: modules leave, the guest powers off, the log is clean."""
         if not self.root:
             self.unload()
         dmesg = self.run("dmesg")
         self.run("sync; mount -o remount,ro / 2>/dev/null; true")
-        self.agent.start("poweroff -f")
-        self.qmp.wait_event("SHUTDOWN", reason="guest-shutdown")
+        # QEMU's Q35 does not switch off any more once it has been suspended, whatever runs in it.
+        self.agent.start("reboot -f" if self.slept else "poweroff -f")
+        self.qmp.wait_event("SHUTDOWN", reason="guest-reset" if self.slept else "guest-shutdown")
         self.process.wait(20)
         self.kill()
         self.check_log(dmesg)
