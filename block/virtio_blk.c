@@ -34,6 +34,9 @@
 
 #define VIRTBLK_MAX_DEPTH	256
 
+/* How long a sleep or a shutdown waits for what the device has to do. */
+#define VIRTBLK_DRAIN_S		20
+
 /* A device that does not tell its name in this time is used without. */
 #define VIRTBLK_ID_TIMEOUT_S	10
 
@@ -88,6 +91,7 @@ struct virtblk_id {
  * @num_vqs:	how many queues
  * @vqs:	the queues
  * @id:		the serial number
+ * @writeback:	the cache mode to return to after a sleep
  */
 struct virtio_blk {
 	struct virtio_device *vdev;
@@ -103,6 +107,7 @@ struct virtio_blk {
 	unsigned int num_vqs;
 	struct virtblk_vq *vqs;
 	struct virtblk_id id;
+	bool writeback;
 };
 
 static int virtblk_major;
@@ -609,7 +614,8 @@ static int virtblk_read_config(struct virtio_blk *vblk)
 	return 0;
 }
 
-static void virtblk_free_vqs(struct virtio_blk *vblk)
+/* When there is no request: after it, the queues are empty. */
+static void virtblk_reset(struct virtio_blk *vblk)
 {
 	unsigned int i;
 
@@ -618,6 +624,13 @@ static void virtblk_free_vqs(struct virtio_blk *vblk)
 	for (i = 0; i < vblk->num_vqs; i++)
 		while (virtqueue_detach_unused_buf(vblk->vqs[i].vq))
 			;
+}
+
+static void virtblk_free_vqs(struct virtio_blk *vblk)
+{
+	unsigned int i;
+
+	virtblk_reset(vblk);
 	virtio_del_vqs(vblk->vdev);
 	for (i = 0; i < vblk->num_vqs; i++)
 		kfree(vblk->vqs[i].sg);
@@ -885,12 +898,73 @@ free_vblk:
 	return err;
 }
 
+/*
+ * From now on requests wait, and the bus holds config changes back. Returns
+ * whether the device is done with what it had.
+ */
+static bool virtblk_quiesce(struct virtio_blk *vblk)
+{
+	struct request_queue *q = vblk->disk->queue;
+
+	cancel_work_sync(&vblk->config_work);
+	blk_freeze_queue_start(q);
+	return blk_mq_freeze_queue_wait_timeout(q, VIRTBLK_DRAIN_S * HZ) > 0;
+}
+
+static int virtblk_suspend(struct virtio_device *vdev)
+{
+	struct virtio_blk *vblk = vdev->priv;
+
+	if (!virtblk_quiesce(vblk)) {
+		virtblk_err(vdev, "%s: requests were not answered in %u s\n",
+			    vblk->disk->disk_name, VIRTBLK_DRAIN_S);
+		blk_mq_unfreeze_queue(vblk->disk->queue);
+		return -EBUSY;
+	}
+	vblk->writeback = virtblk_is_writeback(vdev);
+	virtblk_reset(vblk);
+	return 0;
+}
+
+static void virtblk_resume(struct virtio_device *vdev)
+{
+	struct virtio_blk *vblk = vdev->priv;
+
+	if (virtio_has_feature(vdev, VIRTIO_BLK_F_CONFIG_WCE) &&
+	    virtio_has_feature(vdev, VIRTIO_BLK_F_FLUSH))
+		virtio_cwrite8(vdev, CONFIG(wce), vblk->writeback);
+	virtio_device_ready(vdev);
+	blk_mq_unfreeze_queue(vblk->disk->queue);
+}
+
+/*
+ * What was submitted is on the disk, then it is at rest. Who wants something
+ * of it all the same waits: with an error, the first process may die, and that
+ * would be a panic.
+ */
+static void virtblk_shutdown(struct virtio_device *vdev)
+{
+	struct virtio_blk *vblk = vdev->priv;
+
+	if (!virtblk_quiesce(vblk))
+		virtblk_warn(vdev, "%s: requests were not answered in %u s: given up\n",
+			     vblk->disk->disk_name, VIRTBLK_DRAIN_S);
+	virtio_reset_device(vdev);
+}
+
 static void virtblk_remove(struct virtio_device *vdev)
 {
 	struct virtio_blk *vblk = vdev->priv;
 
 	/* No more of them come: the bus holds config changes back. */
 	cancel_work_sync(&vblk->config_work);
+
+	/* Nobody waits any longer for one that was shut down. */
+	if (vdev->shut_down) {
+		virtio_break_device(vdev);
+		virtblk_fail(vdev);
+		blk_mq_unfreeze_queue(vblk->disk->queue);
+	}
 
 	/* Writes back what is dirty, which the device still takes. */
 	del_gendisk(vblk->disk);
@@ -925,6 +999,9 @@ static struct virtio_driver virtblk_driver = {
 	.remove			= virtblk_remove,
 	.config_changed		= virtblk_config_changed,
 	.fail			= virtblk_fail,
+	.suspend		= virtblk_suspend,
+	.resume			= virtblk_resume,
+	.shutdown		= virtblk_shutdown,
 };
 
 static int __init virtblk_init(void)

@@ -22,6 +22,7 @@
 /* A request queue's bits, in compat_mq::state. */
 enum {
 	COMPAT_MQ_STOPPED,	/* by the driver, for want of room */
+	COMPAT_MQ_FROZEN,	/* by the driver: everything waits */
 	COMPAT_MQ_DYING,	/* everything fails */
 };
 
@@ -193,6 +194,7 @@ static void compat_request_fn(struct request_queue *q)
 			continue;
 		}
 		if (test_bit(COMPAT_MQ_STOPPED, &mq->state) ||
+		    test_bit(COMPAT_MQ_FROZEN, &mq->state) ||
 		    !compat_queue_one(mq, rq))
 			break;
 		queued = true;
@@ -223,6 +225,43 @@ static void blk_mq_start_stopped_hw_queues(struct request_queue *q, bool async)
 		tasklet_schedule(&mq->tasklet);
 }
 
+/* What is submitted from now on stays in the queue. It does not nest. */
+static void blk_freeze_queue_start(struct request_queue *q)
+{
+	set_bit(COMPAT_MQ_FROZEN, &compat_mq_of(q)->state);
+}
+
+/*
+ * Waits until the driver holds no request; what it has not seen is not waited
+ * for. Whoever is in request_fn has the queue lock, and counted what it took.
+ */
+static int blk_mq_freeze_queue_wait_timeout(struct request_queue *q,
+					    unsigned long timeout)
+{
+	struct compat_mq *mq = compat_mq_of(q);
+	unsigned long end = jiffies + timeout;
+	unsigned int busy;
+
+	for (;;) {
+		spin_lock_irq(q->queue_lock);
+		busy = mq->in_flight;
+		spin_unlock_irq(q->queue_lock);
+		if (!busy)
+			return 1;
+		if (time_after(jiffies, end))
+			return 0;
+		msleep(1);
+	}
+}
+
+static void blk_mq_unfreeze_queue(struct request_queue *q)
+{
+	struct compat_mq *mq = compat_mq_of(q);
+
+	clear_bit(COMPAT_MQ_FROZEN, &mq->state);
+	tasklet_schedule(&mq->tasklet);
+}
+
 static void blk_mq_complete_request(struct request *rq)
 {
 	struct compat_mq *mq = compat_mq_of(rq->q);
@@ -244,7 +283,8 @@ static void blk_mq_complete_request(struct request *rq)
  */
 static bool compat_wants_run(struct compat_mq *mq)
 {
-	if (test_bit(COMPAT_MQ_STOPPED, &mq->state))
+	if (test_bit(COMPAT_MQ_STOPPED, &mq->state) ||
+	    test_bit(COMPAT_MQ_FROZEN, &mq->state))
 		return false;
 	return !blk_queue_plugged(mq->q) || !list_empty(&mq->q->queue_head);
 }

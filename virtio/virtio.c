@@ -302,7 +302,9 @@ void virtio_device_ready(struct virtio_device *vdev)
 {
 	vdev->ready = true;
 	virtio_arm_fail(vdev);
-	virtio_add_status(vdev, VIRTIO_CONFIG_S_DRIVER_OK);
+	/* One that was given up may not be in a state for it. */
+	if (!virtio_device_is_broken(vdev))
+		virtio_add_status(vdev, VIRTIO_CONFIG_S_DRIVER_OK);
 }
 EXPORT_SYMBOL_GPL(virtio_device_ready);
 
@@ -456,6 +458,7 @@ static int virtio_dev_probe(struct device *dev)
 	vdev->broken = false;
 	vdev->ready = false;
 	vdev->asleep = false;
+	vdev->shut_down = false;
 	vdev->config_pending = false;
 
 	virtio_add_status(vdev, VIRTIO_CONFIG_S_ACKNOWLEDGE);
@@ -491,6 +494,13 @@ static void virtio_dev_remove(struct device *dev)
 
 	virtio_config_disable(vdev);
 
+	/* It never wakes up; what waits for that has to end. */
+	if (vdev->asleep) {
+		vdev->asleep = false;
+		virtio_break_device(vdev);
+		drv->resume(vdev);
+	}
+
 	/* All ones: it is gone, and nothing that it holds will ever complete. */
 	if (vdev->config->get_status(vdev) == 0xff)
 		virtio_break_device(vdev);
@@ -512,10 +522,12 @@ static void virtio_dev_shutdown(struct device *dev)
 	struct virtio_device *vdev = dev_to_virtio(dev);
 	struct virtio_driver *drv;
 
-	if (!dev->driver)
+	/* A device that sleeps was reset for that. */
+	if (!dev->driver || vdev->asleep || vdev->shut_down)
 		return;
 
 	drv = drv_to_virtio(dev->driver);
+	vdev->shut_down = true;
 	virtio_config_disable(vdev);
 	if (drv->shutdown)
 		drv->shutdown(vdev);
@@ -529,7 +541,7 @@ static void virtio_dev_shutdown(struct device *dev)
  *
  * For the transport, before the device loses power or memory is written to
  * disk. Process context. Returns 0 (too if there is nothing to stop, because
- * nobody drives the device or it was given up), or a negative errno, after a
+ * nobody drives the device or it was stopped or given up), or a negative errno, after a
  * line of log, if the machine must stay awake.
  */
 int virtio_suspend_device(struct virtio_device *vdev)
@@ -537,7 +549,8 @@ int virtio_suspend_device(struct virtio_device *vdev)
 	struct virtio_driver *drv;
 	int err;
 
-	if (!vdev->dev.driver || virtio_device_is_broken(vdev))
+	if (!vdev->dev.driver || vdev->asleep || vdev->shut_down ||
+	    virtio_device_is_broken(vdev))
 		return 0;
 
 	drv = drv_to_virtio(vdev->dev.driver);

@@ -97,6 +97,7 @@ bool virtqueue_is_broken(const struct virtqueue *vq);
  * @priv:	for the driver
  * @ready:	DRIVER_OK was set for the driver that is bound
  * @asleep:	the driver's suspend() stopped it, and resume() is due
+ * @shut_down:	it was stopped because the machine restarts
  * @config_lock: protects the next two; held while config_changed() runs
  * @config_enabled: config changes may be passed on to the driver
  * @config_pending: one came while they might not
@@ -117,6 +118,7 @@ struct virtio_device {
 	void *priv;
 	bool ready;
 	bool asleep;
+	bool shut_down;
 
 	spinlock_t config_lock;
 	bool config_enabled;

@@ -83,6 +83,26 @@ void feed_break(struct fn *fn, u8 how)
 		fn->reset_polls = how & 0x20 ? -1 : 3;
 }
 
+void feed_sleep(struct fn *fn, u8 how)
+{
+	struct virtio_device *vdev = fn_vdev(fn);
+
+	if (!vdev)
+		return;
+	if (vdev->asleep)
+		fn_wake(fn, how % SHIM_SLEEP_KINDS);
+	else
+		fn_sleep(fn, how % SHIM_SLEEP_KINDS);
+}
+
+void feed_shutdown(struct fn *fn)
+{
+	struct virtio_device *vdev = fn_vdev(fn);
+
+	if (vdev)
+		shim_shutdown(&vdev->dev);
+}
+
 void feed_rebind(struct fn *fn)
 {
 	struct virtio_device *vdev = fn_vdev(fn);

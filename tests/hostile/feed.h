@@ -25,6 +25,9 @@ void feed_function(struct fn *fn, u8 what);
 void feed_push(struct fn *fn, unsigned int queue, u32 id);
 /* It wants to be reset, is gone, or does not complete its next reset. */
 void feed_break(struct fn *fn, u8 how);
+/* The machine goes to sleep in some way, or wakes up if it slept. */
+void feed_sleep(struct fn *fn, u8 how);
+void feed_shutdown(struct fn *fn);
 /* Its driver leaves it, and comes back. */
 void feed_rebind(struct fn *fn);
 

@@ -131,7 +131,7 @@ static void host_acts(void)
 	struct hd_geometry geo;
 	static char page[4096];
 
-	switch (feed_u8() % 10) {
+	switch (feed_u8() % 12) {
 	case 0:
 		if (gd && !opened && !shim_open(gd))
 			opened = gd;
@@ -165,6 +165,12 @@ static void host_acts(void)
 		break;
 	case 9:
 		shim_run_for(feed_u8() % 8);
+		break;
+	case 10:
+		feed_sleep(&disk->fn, feed_u8());
+		break;
+	case 11:
+		feed_shutdown(&disk->fn);
 		break;
 	}
 }

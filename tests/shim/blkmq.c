@@ -129,6 +129,46 @@ void blk_mq_start_stopped_hw_queues(struct request_queue *q, bool async)
 		schedule_delayed_work(&q->run_work, 0);
 }
 
+void blk_freeze_queue_start(struct request_queue *q)
+{
+	q->frozen++;
+}
+
+/* Nobody gets in any more: until the last one is out. */
+int blk_mq_freeze_queue_wait_timeout(struct request_queue *q,
+				     unsigned long timeout)
+{
+	unsigned long end = jiffies + timeout;
+
+	might_sleep();
+	BUG_ON(!q->frozen);
+	while (q->in_flight) {
+		if (time_after(jiffies, end))
+			return 0;
+		run_queue(q);
+		if (q->in_flight)
+			msleep(10);
+	}
+	return 1;
+}
+
+void blk_mq_unfreeze_queue(struct request_queue *q)
+{
+	struct shim_io *io, *next;
+
+	might_sleep();
+	BUG_ON(!q->frozen);
+	if (--q->frozen)
+		return;
+	io = q->entering;
+	q->entering = NULL;
+	q->entering_end = &q->entering;
+	for (; io; io = next) {
+		next = io->next;
+		shim_io_submit(q->disk, io, true);
+	}
+}
+
 struct gendisk *blk_mq_alloc_disk(struct blk_mq_tag_set *set, void *queuedata)
 {
 	struct request_queue *q;
@@ -142,6 +182,7 @@ struct gendisk *blk_mq_alloc_disk(struct blk_mq_tag_set *set, void *queuedata)
 	q->hctx = calloc(set->nr_hw_queues, sizeof(*q->hctx));
 	q->set = set;
 	q->queuedata = queuedata;
+	q->entering_end = &q->entering;
 	q->limits.logical_block_size = 512;
 	q->limits.physical_block_size = 512;
 	q->limits.max_segments = 128;
@@ -212,6 +253,7 @@ int device_add_disk(struct device *parent, struct gendisk *disk,
 
 static void wait_idle(struct gendisk *disk)
 {
+	BUG_ON(disk->queue->frozen);
 	while (disk->queue->in_flight) {
 		run_queue(disk->queue);
 		if (disk->queue->in_flight)
@@ -266,6 +308,12 @@ void shim_io_submit(struct gendisk *disk, struct shim_io *io, bool run)
 
 	if (q->dying) {
 		shim_io_end(io, -EIO);
+		return;
+	}
+	if (q->frozen) {
+		io->next = NULL;
+		*q->entering_end = io;
+		q->entering_end = &io->next;
 		return;
 	}
 	/* A flush where there is no cache has nothing to do. */

@@ -807,6 +807,169 @@ static void durable_writes(void **state)
 }
 #endif
 
+/* A device forgets at a reset what it was told, as QEMU's does. */
+static void disk_forgets(struct fn *fn)
+{
+	disk->config.wce = 1;
+	set_config();
+}
+
+/*
+ * What is in flight is done before the sleep, what comes later after it; and
+ * the cache mode is what it was.
+ */
+static void sleeps(void **state)
+{
+	enum { NUM = 40 };
+	struct shim_io *io[NUM], *late[NUM];
+	unsigned int i, kind, served;
+
+	disk->fn.on_reset = disk_forgets;
+	for (kind = 0; kind < SHIM_SLEEP_KINDS; kind++) {
+		plug();
+		assert_int_equal(shim_attr_store(disk_to_dev(shim_disk(0)),
+						 "cache_type", "write through"),
+				 13);
+		for (i = 0; i < NUM; i++)
+			io[i] = submit(IO_WRITE, 8 * i, 4096);
+		assert_int_equal(fn_sleep(&disk->fn, kind), 0);
+		served = disk->served;
+		for (i = 0; i < NUM; i++) {
+			assert_int_equal(shim_io_free(io[i]), 0);
+			late[i] = submit(IO_READ, 8 * i, 4096);
+		}
+		settle();
+		assert_int_equal(disk->served, served);
+		for (i = 0; i < NUM; i++)
+			assert_int_equal(late[i]->ended, 0);
+
+		assert_int_equal(fn_wake(&disk->fn, kind), 0);
+		settle();
+		for (i = 0; i < NUM; i++)
+			assert_int_equal(shim_io_free(late[i]), 0);
+		shim_attr_show(disk_to_dev(shim_disk(0)), "cache_type", page);
+		assert_string_equal(page, "write through\n");
+		assert_int_equal(disk->config.wce, 0);
+		assert_int_equal(do_io(IO_FLUSH, 0, 0), 0);
+		unplug();
+		renew();
+		disk->fn.on_reset = disk_forgets;
+	}
+	assert_int_equal(shim_log_count('E') + shim_log_count('W'), 0);
+}
+
+/* Its size is another one when it wakes. */
+static void grows_asleep(void **state)
+{
+	plug();
+	assert_int_equal(fn_sleep(&disk->fn, SHIM_SLEEP_RAM), 0);
+	disk->config.capacity = 1024;
+	set_config();
+	assert_int_equal(fn_wake(&disk->fn, SHIM_SLEEP_RAM), 0);
+	shim_run();
+	assert_int_equal(shim_disk(0)->capacity, 1024);
+	unplug();
+}
+
+/* It does not answer: the machine stays awake, and nothing is lost. */
+static void stays_awake(void **state)
+{
+	struct shim_io *io[4], *late;
+	unsigned int i;
+
+	plug();
+	disk->hold = true;
+	for (i = 0; i < 4; i++)
+		io[i] = submit(IO_WRITE, 8 * i, 4096);
+	assert_int_equal(fn_sleep(&disk->fn, SHIM_SLEEP_RAM), -EBUSY);
+	assert_non_null(strstr(shim_log_find("not answered in 20 s"), "vda"));
+	late = submit(IO_READ, 0, 4096);
+	disk->hold = false;
+	settle();
+	for (i = 0; i < 4; i++)
+		assert_int_equal(finish(io[i]), 0);
+	assert_int_equal(finish(late), 0);
+	/* And the next time it sleeps. */
+	assert_int_equal(fn_sleep(&disk->fn, SHIM_SLEEP_RAM), 0);
+	assert_int_equal(fn_wake(&disk->fn, SHIM_SLEEP_RAM), 0);
+	assert_int_equal(do_io(IO_READ, 0, 4096), 0);
+	unplug();
+}
+
+/* The question for its name is still unanswered: it is no reason to stay. */
+static void sleeps_without_name(void **state)
+{
+	disk->hold = true;
+	plug();
+	assert_int_equal(fn_sleep(&disk->fn, SHIM_SLEEP_RAM), 0);
+	disk->hold = false;
+	assert_int_equal(fn_wake(&disk->fn, SHIM_SLEEP_RAM), 0);
+	assert_int_equal(do_io(IO_READ, 0, 4096), 0);
+	unplug();
+}
+
+/* Broken before or during the sleep, gone at its end, or never awake again. */
+static void does_not_wake(void **state)
+{
+	struct shim_io *early, *late;
+	unsigned int how;
+
+	for (how = 0; how < 4; how++) {
+		renew();
+		plug();
+		early = submit(IO_WRITE, 0, 4096);
+		if (how == 0) {
+			disk->fn.status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+			fn_config_irq(&disk->fn);
+		}
+		assert_int_equal(fn_sleep(&disk->fn, SHIM_SLEEP_RAM), 0);
+		late = submit(IO_WRITE, 8, 4096);
+		if (how == 1)
+			disk->fn.gone = true;
+		if (how == 2)
+			disk->fn.features &= ~F(VIRTIO_BLK_F_SEG_MAX);
+		if (how != 3)
+			fn_wake(&disk->fn, SHIM_SLEEP_RAM);
+		if (how != 3)
+			assert_int_equal(finish(late), -EIO);
+		unplug();
+		if (how == 3)
+			assert_int_equal(shim_io_free(late), -EIO);
+		assert_int_equal(shim_io_free(early), how ? 0 : -EIO);
+	}
+}
+
+/*
+ * A machine that restarts: what was submitted is done, what comes later gets no
+ * error, unless the disk goes after all.
+ */
+static void shut_down(void **state)
+{
+	struct shim_io *io[40], *late;
+	unsigned int i, stuck;
+
+	for (stuck = 0; stuck < 2; stuck++) {
+		renew();
+		plug();
+		disk->hold = stuck;
+		for (i = 0; i < 40; i++)
+			io[i] = submit(IO_WRITE, 8 * i, 4096);
+		shim_shutdown(&fn_vdev(&disk->fn)->dev);
+		assert_int_equal(disk->fn.status, 0);
+		for (i = 0; i < 40; i++)
+			assert_int_equal(io[i]->ended, !stuck);
+		assert_int_equal(shim_log_count('W'), stuck);
+		late = submit(IO_READ, 0, 4096);
+		settle();
+		assert_int_equal(late->ended, 0);
+		unplug();
+		for (i = 0; i < 40; i++)
+			assert_int_equal(shim_io_free(io[i]),
+					 stuck ? -EIO : 0);
+		assert_int_equal(shim_io_free(late), -EIO);
+	}
+}
+
 /* As many queues as there are CPUs, on a kernel that can. */
 static void many_queues(void **state)
 {
@@ -869,6 +1032,12 @@ int main(void)
 #ifndef COMPAT_HAVE_BLK_MQ_ALLOC_DISK
 		blk_test(durable_writes),
 #endif
+		blk_test(sleeps),
+		blk_test(grows_asleep),
+		blk_test(stays_awake),
+		blk_test(sleeps_without_name),
+		blk_test(does_not_wake),
+		blk_test(shut_down),
 		blk_test(many_queues),
 	};
 

@@ -416,6 +416,88 @@ static void durable(void **state)
 	}
 }
 
+/*
+ * Frozen: what the driver holds is waited for, and only that; what comes waits
+ * in its order, whatever else has the queue run.
+ */
+static void frozen(void **state)
+{
+	unsigned int i, offered;
+
+	make(8);
+	submit(20);
+	blk_freeze_queue_start(disk->queue);
+	assert_int_equal(blk_mq_freeze_queue_wait_timeout(disk->queue, HZ), 0);
+	assert_int_equal(num_held, 8);
+	offered = offers;
+	complete_held(8);
+	assert_int_equal(blk_mq_freeze_queue_wait_timeout(disk->queue, HZ), 1);
+	blk_mq_start_stopped_hw_queues(disk->queue, true);
+	shim_run_queue(disk);
+	shim_run_for(1000);
+	assert_int_equal(offers, offered);
+	assert_int_equal(num_held, 0);
+
+	blk_mq_unfreeze_queue(disk->queue);
+	for (i = 0; i < 20; i++) {
+		shim_run();
+		complete_held(num_held);
+	}
+	all_in_order(20);
+	drop();
+}
+
+/* Stopped for want of room, or starved, when it is frozen: it goes on later. */
+static void frozen_while_full(void **state)
+{
+	static const blk_status_t full[] = {
+		BLK_STS_DEV_RESOURCE, BLK_STS_RESOURCE
+	};
+	unsigned int how, i;
+
+	for (how = 0; how < 2; how++) {
+		mq_setup(state);
+		make(8);
+		answer = full[how];
+		stop_when_full = how == 0;
+		accept_first = 2;
+		submit(6);
+		assert_int_equal(num_held, 2);
+		blk_freeze_queue_start(disk->queue);
+		complete_held(2);
+		blk_mq_start_stopped_hw_queues(disk->queue, true);
+		assert_int_equal(blk_mq_freeze_queue_wait_timeout(disk->queue,
+								  HZ), 1);
+		answer = BLK_STS_OK;
+		shim_run_for(100);
+		assert_int_equal(num_held, 0);
+		blk_mq_unfreeze_queue(disk->queue);
+		shim_run_for(100);
+		for (i = 0; i < 6; i++)
+			complete_held(num_held);
+		all_in_order(6);
+		drop();
+	}
+}
+
+/* A barrier in the middle, and a disk that goes while it is frozen. */
+static void frozen_and_gone(void **state)
+{
+	struct shim_io *io;
+
+	make(8);
+	io = shim_io_new(IO_WRITE, 0, 512, 512);
+	io->durable = true;
+	shim_io_submit(disk, io, true);
+	blk_freeze_queue_start(disk->queue);
+	complete_held(num_held);
+	assert_int_equal(blk_mq_freeze_queue_wait_timeout(disk->queue, HZ), 1);
+	shim_run_for(100);
+	assert_int_equal(io->ended, 0);
+	drop();
+	assert_int_equal(shim_io_free(io), -EIO);
+}
+
 static void allocation_failures(void **state)
 {
 	unsigned int n;
@@ -454,6 +536,9 @@ int main(void)
 		mq_test(teardown),
 		mq_test(teardown_while_starved),
 		mq_test(durable),
+		mq_test(frozen),
+		mq_test(frozen_while_full),
+		mq_test(frozen_and_gone),
 		mq_test(allocation_failures),
 	};
 

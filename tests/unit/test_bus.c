@@ -639,6 +639,23 @@ static void sleeps(void **state)
 	shim_run();
 	assert_int_equal(fails, 1);
 
+	/* It goes away meanwhile: what waits for it ends. */
+	fails = suspends = resumes = 0;
+	unregister_virtio_device(vdev);
+	assert_int_equal(add_device(4, 0x1af4), 0);
+	assert_int_equal(virtio_suspend_device(vdev), 0);
+	assert_int_equal(virtio_suspend_device(vdev), 0);
+	break_in_remove = true;
+	fails = 0;
+	unregister_virtio_device(vdev);
+	break_in_remove = false;
+	assert_int_equal(suspends, 1);
+	assert_int_equal(resumes, 1);
+	assert_int_equal(fails, 1);
+	assert_int_equal(add_device(4, 0x1af4), 0);
+	virtio_break_device(vdev);
+	shim_run();
+
 	/* One that was given up, or that nobody drives, is no obstacle. */
 	assert_int_equal(virtio_suspend_device(vdev), 0);
 	assert_int_equal(virtio_resume_device(vdev), 0);
@@ -705,8 +722,11 @@ static void shut_down(void **state)
 {
 	assert_int_equal(add_device(4, 0x1af4), 0);
 	shim_shutdown(&vdev->dev);
+	shim_shutdown(&vdev->dev);
 	assert_int_equal(shutdowns, 1);
 	assert_int_equal(changes, 0);
+	assert_int_equal(virtio_suspend_device(vdev), 0);
+	assert_int_equal(suspends, 0);
 	assert_int_equal(status, 0);
 	unregister_virtio_device(vdev);
 

@@ -106,6 +106,10 @@ static void blk_mq_end_request(struct request *rq, blk_status_t status);
 static void blk_mq_stop_hw_queue(struct blk_mq_hw_ctx *hctx);
 static void blk_mq_start_stopped_hw_queues(struct request_queue *q,
 					   bool async);
+static void blk_freeze_queue_start(struct request_queue *q);
+static int blk_mq_freeze_queue_wait_timeout(struct request_queue *q,
+					    unsigned long timeout);
+static void blk_mq_unfreeze_queue(struct request_queue *q);
 static void compat_blk_queue_write_cache(struct request_queue *q, bool wc,
 					 bool fua);
 static void compat_del_gendisk(struct gendisk *disk);

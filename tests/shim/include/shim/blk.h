@@ -140,7 +140,8 @@ struct request_queue {
 	struct blk_mq_hw_ctx *hctx;
 	bool write_cache, dying, running;
 	struct delayed_work run_work;
-	unsigned int in_flight;
+	unsigned int in_flight, frozen;
+	struct shim_io *entering, **entering_end;	/* wait for the thaw */
 };
 
 struct blk_mq_queue_data {
@@ -176,6 +177,10 @@ bool blk_mq_complete_request(struct request *rq);
 void blk_mq_end_request(struct request *rq, blk_status_t status);
 void blk_mq_stop_hw_queue(struct blk_mq_hw_ctx *hctx);
 void blk_mq_start_stopped_hw_queues(struct request_queue *q, bool async);
+void blk_freeze_queue_start(struct request_queue *q);
+int blk_mq_freeze_queue_wait_timeout(struct request_queue *q,
+				     unsigned long timeout);
+void blk_mq_unfreeze_queue(struct request_queue *q);
 #define blk_mq_rq_to_pdu(rq)		((void *)((struct request *)(rq) + 1))
 #define blk_mq_rq_from_pdu(pdu)		((struct request *)(pdu) - 1)
 
@@ -314,6 +319,7 @@ struct shim_io {
 	unsigned int ended;
 	int error;
 	unsigned int order;
+	struct shim_io *next;	/* for the model */
 };
 
 extern struct list_head shim_disks;
