@@ -136,6 +136,7 @@ struct virtscsi_event {
 enum virtscsi_state {
 	VIRTSCSI_UP,		/* it goes to the device */
 	VIRTSCSI_RESETTING,	/* it has to wait */
+	VIRTSCSI_ASLEEP,	/* the same, and longer */
 	VIRTSCSI_SHUT_DOWN,	/* it is held, and nothing becomes of it */
 	VIRTSCSI_GONE,		/* it fails */
 };

@@ -126,7 +126,7 @@ int virtscsi_queuecommand(struct Scsi_Host *shost, struct scsi_cmnd *sc)
 	if (notify)
 		virtqueue_notify(svq->vq);
 
-	if (unlikely(state == VIRTSCSI_RESETTING))
+	if (unlikely(state == VIRTSCSI_RESETTING || state == VIRTSCSI_ASLEEP))
 		return SCSI_MLQUEUE_HOST_BUSY;
 	if (unlikely(state == VIRTSCSI_GONE))
 		return virtscsi_fail_cmd(sc, DID_NO_CONNECT);

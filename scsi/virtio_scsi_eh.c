@@ -334,6 +334,9 @@ int virtscsi_eh_host_reset(struct scsi_cmnd *sc)
 	int err;
 
 	mutex_lock(&vscsi->reset_lock);
+	/* It was reset for its sleep, and will be again. */
+	if (vscsi->state == VIRTSCSI_ASLEEP)
+		goto out;
 	if (vscsi->state != VIRTSCSI_UP) {
 		/* It was shut down, and here we are still. */
 		virtscsi_set_state(vscsi, VIRTSCSI_GONE);

@@ -441,10 +441,13 @@ int virtscsi_init_events(struct virtio_scsi *vscsi)
 	for (i = 0; i < num; i++)
 		INIT_LIST_HEAD(&vscsi->events[i].list);
 
-	/* Not keventd: what is waited for here may need it. */
+	/*
+	 * Not keventd: what is waited for here may need it. Freezable: disks
+	 * do not come and go while the machine falls asleep or wakes up.
+	 */
 	snprintf(vscsi->wq_name, sizeof(vscsi->wq_name), "virtio_scsi%u",
 		 vscsi->shost->host_no);
-	vscsi->wq = create_singlethread_workqueue(vscsi->wq_name);
+	vscsi->wq = create_freezable_workqueue(vscsi->wq_name);
 	if (!vscsi->wq) {
 		kfree(vscsi->events);
 		vscsi->events = NULL;

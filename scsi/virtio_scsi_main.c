@@ -392,6 +392,37 @@ static void virtscsi_remove(struct virtio_device *vdev)
 	scsi_host_put(vscsi->shost);
 }
 
+/* What the device had, the mid-layer sends again when it works again. */
+static int virtscsi_suspend(struct virtio_device *vdev)
+{
+	struct virtio_scsi *vscsi = vdev->priv;
+
+	mutex_lock(&vscsi->reset_lock);
+	virtscsi_set_state(vscsi, VIRTSCSI_ASLEEP);
+	virtscsi_stop(vscsi);
+	virtscsi_end_cmds(vscsi, DID_RESET);
+	mutex_unlock(&vscsi->reset_lock);
+	return 0;
+}
+
+static void virtscsi_resume(struct virtio_device *vdev)
+{
+	struct virtio_scsi *vscsi = vdev->priv;
+
+	mutex_lock(&vscsi->reset_lock);
+	/* The last one has said what is wrong. */
+	if (!virtio_device_is_broken(vdev) && virtscsi_write_sizes(vscsi))
+		virtio_break_device(vdev);
+	virtio_device_ready(vdev);
+	virtscsi_set_state(vscsi, VIRTSCSI_UP);
+	if (!virtio_device_is_broken(vdev)) {
+		virtscsi_start_events(vscsi);
+		/* Of what went on meanwhile nobody tells. */
+		virtscsi_missed_events(vscsi);
+	}
+	mutex_unlock(&vscsi->reset_lock);
+}
+
 /*
  * The kernel that comes next must not find events in its memory. Disks have
  * been shut down before this. Who wants something of them all the same waits:
@@ -424,6 +455,8 @@ static struct virtio_driver virtscsi_driver = {
 	.probe			= virtscsi_probe,
 	.scan			= virtscsi_scan,
 	.remove			= virtscsi_remove,
+	.suspend		= virtscsi_suspend,
+	.resume			= virtscsi_resume,
 	.shutdown		= virtscsi_shutdown,
 	.fail			= virtscsi_fail,
 };

@@ -338,7 +338,7 @@ static void host_acts(void)
 	struct scsi_device *sdev;
 	u8 what = feed_u8();
 
-	switch (what % 10) {
+	switch (what % 11) {
 	case 0:
 		sdev = any_sdev();
 		if (sdev && !scsi_host_in_recovery(sdev->host))
@@ -371,6 +371,9 @@ static void host_acts(void)
 		break;
 	case 9:
 		shim_run_for(30);
+		break;
+	case 10:
+		feed_sleep(&hba->fn, what >> 4);
 		break;
 	}
 }

@@ -1657,6 +1657,83 @@ static void shutdown(void **state)
 	}
 }
 
+/*
+ * What the device had when it fell asleep, and what comes meanwhile, it does
+ * when it works again; and of LUNs that came or went it tells nobody.
+ */
+static void sleeps(void **state)
+{
+	struct shim_cmd *cmd[10], *late;
+	unsigned int i, kind;
+
+	for (kind = 0; kind < SHIM_SLEEP_KINDS; kind++) {
+		renew();
+		start();
+		add(0, 1);
+		settle();
+		ready();
+		assert_int_equal(shim_num_sdevs(), 2);
+		in_flight(cmd, 10);
+		assert_int_equal(fn_sleep(&hba->fn, kind), 0);
+		hba->hold = false;
+		late = send(shim_sdev(0, 0), true, 0, 512);
+		hba_remove_lun(hba, 0, 1);
+		hba_add_lun(hba, 3, 2);
+		wait_s(5);
+		for (i = 0; i < 10; i++)
+			assert_int_equal(cmd[i]->ended, 0);
+		assert_int_equal(late->ended, 0);
+		/* Error recovery finds nothing to do, and asks for nothing. */
+		for (i = 1; i <= 3; i++)
+			assert_int_equal(shim_reset(shim_sdev(0, 0), i),
+					 SUCCESS);
+		assert_int_equal(hba->fn.status, 0);
+
+		assert_int_equal(fn_wake(&hba->fn, kind), 0);
+		/* For a disk, the unit attention is a reason to try again. */
+		ready();
+		wait_s(5);
+		all_ended(cmd, 10, 0);
+		assert_int_equal(finish(late), 0);
+		assert_int_equal(shim_num_sdevs(), 2);
+		assert_null(shim_sdev(0, 1));
+		assert_non_null(shim_sdev(3, 2));
+		/* And of those that come now it does. */
+		add(4, 0);
+		settle();
+		assert_int_equal(shim_num_sdevs(), 3);
+		assert_int_equal(do_rw(true, 0, 4096), 0);
+		unplug();
+	}
+}
+
+/* Gone when it should wake, or another one, or never awake again. */
+static void does_not_wake(void **state)
+{
+	struct shim_cmd *cmd[10], *late;
+	unsigned int how;
+
+	for (how = 0; how < 3; how++) {
+		renew();
+		start();
+		in_flight(cmd, 10);
+		assert_int_equal(fn_sleep(&hba->fn, SHIM_SLEEP_RAM), 0);
+		late = send(shim_sdev(0, 0), true, 0, 512);
+		if (how == 0)
+			hba->fn.gone = true;
+		if (how == 1)
+			hba->fn.features &= ~F(VIRTIO_SCSI_F_HOTPLUG);
+		if (how != 2) {
+			assert_true(fn_wake(&hba->fn, SHIM_SLEEP_RAM) < 0);
+			wait_s(5);
+			assert_int_equal(late->ended, 1);
+		}
+		unplug();
+		all_ended(cmd, 10, DID_NO_CONNECT << 16);
+		assert_int_equal(finish(late), DID_NO_CONNECT << 16);
+	}
+}
+
 static void two_controllers(void **state)
 {
 	struct hba *other = hba_new(2);
@@ -1774,6 +1851,8 @@ int main(void)
 		scsi_test(removal_in_scan),
 		scsi_test(removal_with_events),
 		scsi_test(shutdown),
+		scsi_test(sleeps),
+		scsi_test(does_not_wake),
 		scsi_test(two_controllers),
 		scsi_test(failures),
 	};
