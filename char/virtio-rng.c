@@ -306,6 +306,37 @@ static void virtrng_remove(struct virtio_device *vdev)
 	virtrng_stop(vr);
 }
 
+/*
+ * While it sleeps it is as if the device owed an answer. What was not read is
+ * forgotten: it is in a memory image, perhaps, and would be given out twice.
+ */
+static int virtrng_suspend(struct virtio_device *vdev)
+{
+	struct virtrng *vr = vdev->priv;
+
+	virtio_reset_device(vdev);
+	spin_lock_irq(&vr->vq_lock);
+	virtqueue_detach_unused_buf(vr->vq);
+	WRITE_ONCE(vr->lent, true);
+	vr->avail = 0;
+	vr->empty = false;
+	memset(vr->data, 0, sizeof(vr->data));
+	spin_unlock_irq(&vr->vq_lock);
+	return 0;
+}
+
+static void virtrng_resume(struct virtio_device *vdev)
+{
+	struct virtrng *vr = vdev->priv;
+
+	virtio_device_ready(vdev);
+	spin_lock_irq(&vr->vq_lock);
+	WRITE_ONCE(vr->lent, false);
+	/* If that fails, the next reader tries again. */
+	virtrng_ask(vr);
+	spin_unlock_irq(&vr->vq_lock);
+}
+
 static const struct virtio_device_id virtrng_id_table[] = {
 	{ VIRTIO_ID_RNG, VIRTIO_DEV_ANY_ID },
 	{ 0 }
@@ -319,6 +350,8 @@ static struct virtio_driver virtrng_driver = {
 	.probe		= virtrng_probe,
 	.remove		= virtrng_remove,
 	.fail		= virtrng_fail,
+	.suspend	= virtrng_suspend,
+	.resume		= virtrng_resume,
 };
 
 static int __init virtrng_init(void)

@@ -589,6 +589,31 @@ static void p9v_remove(struct virtio_device *vdev)
 		p9v_free(chan);
 }
 
+/*
+ * A device that is reset forgets the files of a mount, and nobody could open
+ * them for it again.
+ */
+static int p9v_suspend(struct virtio_device *vdev)
+{
+	struct p9v_chan *chan = vdev->priv;
+	int err = 0;
+
+	mutex_lock(&p9v_mutex);
+	if (chan->client) {
+		p9v_err(chan, "a mount does not outlast a sleep: unmount it before\n");
+		err = -EBUSY;
+	} else {
+		virtio_reset_device(vdev);
+	}
+	mutex_unlock(&p9v_mutex);
+	return err;
+}
+
+static void p9v_resume(struct virtio_device *vdev)
+{
+	virtio_device_ready(vdev);
+}
+
 static const struct virtio_device_id p9v_id_table[] = {
 	{ VIRTIO_ID_9P, VIRTIO_DEV_ANY_ID },
 	{ 0 }
@@ -608,6 +633,8 @@ static struct virtio_driver p9v_driver = {
 	.probe			= p9v_probe,
 	.remove			= p9v_remove,
 	.fail			= p9v_fail,
+	.suspend		= p9v_suspend,
+	.resume			= p9v_resume,
 };
 
 static int __init p9v_init(void)

@@ -113,7 +113,7 @@ static void device_acts(void)
 
 static void host_acts(void)
 {
-	switch (feed_u8() % 6) {
+	switch (feed_u8() % 8) {
 	case 0:
 		feed_rebind(&entropy.fn);
 		break;
@@ -124,6 +124,12 @@ static void host_acts(void)
 		break;
 	case 2 ... 3:
 		shim_run();
+		break;
+	case 4:
+		feed_sleep(&entropy.fn, feed_u8());
+		break;
+	case 5:
+		feed_shutdown(&entropy.fn);
 		break;
 	default:
 		shim_run_for(feed_u8() % 8);

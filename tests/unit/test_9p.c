@@ -601,6 +601,43 @@ static void left_behind(void **state)
  * the device has it. The new request has to wait for the old one.
  */
 #ifndef COMPAT_HAVE_P9_REQ_FCALL
+/* Mounted, the machine stays awake; otherwise the device works afterwards. */
+static void sleeps(void **state)
+{
+	unsigned int kind;
+
+	plug();
+	for (kind = 0; kind < SHIM_SLEEP_KINDS; kind++) {
+		mount_it();
+		assert_int_equal(fn_sleep(&share->fn, kind), -EBUSY);
+		assert_non_null(strstr(shim_log_find("unmount it"), "host0"));
+		works();
+		umount_it();
+		assert_int_equal(fn_sleep(&share->fn, kind), 0);
+		assert_int_equal(fn_wake(&share->fn, kind), 0);
+		mount_it();
+		works();
+		umount_it();
+	}
+
+	/* Gone meanwhile; and after a shutdown nothing hangs. */
+	assert_int_equal(fn_sleep(&share->fn, SHIM_SLEEP_RAM), 0);
+	share->fn.gone = true;
+	assert_true(fn_wake(&share->fn, SHIM_SLEEP_RAM) < 0);
+	settle();
+	assert_int_equal(mount_error("host0"), -EIO);
+	fn_unplug(&share->fn);
+	renew("host0");
+	plug();
+	mount_it();
+	send(1);
+	shim_shutdown(&fn_vdev(&share->fn)->dev);
+	assert_int_equal(share->fn.status, 0);
+	fn_unplug(&share->fn);
+	assert_true(receive(1) < 0);
+	umount_it();
+}
+
 static void slot_used_anew(void **state)
 {
 	plug();
@@ -655,6 +692,7 @@ int main(void)
 		test(flushes), test(lies), test(broken), test(broken_for_room),
 		test(removed), test(removed_unmounted), test(left_behind),
 #ifndef COMPAT_HAVE_P9_REQ_FCALL
+		test(sleeps),
 		test(slot_used_anew),
 #endif
 		test(mapping_fails),

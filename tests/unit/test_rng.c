@@ -407,6 +407,64 @@ static void broken_at_once(void **state)
 }
 
 /* Whatever can fail while it is plugged in does, and nothing is left. */
+/*
+ * What it was asked for before a sleep, or had and was not read, nobody gets;
+ * what comes after is new. A reader waits meanwhile.
+ */
+static void sleeps(void **state)
+{
+	unsigned int kind, unread;
+
+	for (kind = 0; kind < SHIM_SLEEP_KINDS; kind++) {
+		for (unread = 0; unread < 2; unread++) {
+			renew(&first, 1);
+			plug(&first);
+			assert_int_equal(shim_rng_read(buf, 64, false), 64);
+			if (unread)
+				settle();
+			else
+				first.hold = true;
+			assert_int_equal(fn_sleep(&first.fn, kind), 0);
+			first.hold = false;
+			assert_int_equal(shim_rng_read(buf, 1, true), -EAGAIN);
+			assert_int_equal(first.fn.status, 0);
+			first.next = 200;
+			assert_int_equal(fn_wake(&first.fn, kind), 0);
+			settle();
+			assert_int_equal(shim_rng_read(buf, 32, true), 32);
+			assert_row(200, 32);
+			unplug(&first);
+		}
+	}
+	assert_int_equal(shim_log_count('E'), 0);
+}
+
+/* Gone when it should wake, or never awake again: readers get an error. */
+static void does_not_wake(void **state)
+{
+	plug(&first);
+	assert_int_equal(fn_sleep(&first.fn, SHIM_SLEEP_RAM), 0);
+	first.fn.gone = true;
+	assert_true(fn_wake(&first.fn, SHIM_SLEEP_RAM) < 0);
+	settle();
+	assert_int_equal(shim_rng_read(buf, 1, false), -ENODEV);
+	unplug(&first);
+
+	renew(&first, 1);
+	plug(&first);
+	assert_int_equal(fn_sleep(&first.fn, SHIM_SLEEP_RAM), 0);
+	unplug(&first);
+	assert_null(shim_rng_current());
+
+	/* Shut down: nobody gets anything, and it can go. */
+	renew(&first, 1);
+	plug(&first);
+	settle();
+	shim_shutdown(&fn_vdev(&first.fn)->dev);
+	assert_int_equal(first.fn.status, 0);
+	unplug(&first);
+}
+
 static void failures(void **state)
 {
 	unsigned int n;
@@ -481,6 +539,8 @@ int main(void)
 		rng_test(removal_while_read),
 		rng_test(broken),
 		rng_test(broken_at_once),
+		rng_test(sleeps),
+		rng_test(does_not_wake),
 		rng_test(failures),
 		rng_test(unmapped),
 		rng_test(reload),
