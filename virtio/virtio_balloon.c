@@ -19,6 +19,7 @@
 #include <linux/scatterlist.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/suspend.h>
 #include <linux/timer.h>
 #include <linux/workqueue.h>
 #include <linux/virtio.h>
@@ -75,6 +76,8 @@
  * @spare:	pages that are held while the balloon grows, so that it cannot
  *		have them; @size_work's own
  * @num_spare:	how many
+ * @pm_nb:	hears of sleeps
+ * @pm_registered: it does
  * @oom_nb:	hears of the OOM killer
  * @oom_registered: it does
  * @held_back:	pages were given back for want of memory: the balloon does not
@@ -113,6 +116,8 @@ struct virtio_balloon {
 	struct list_head spare;
 	unsigned int num_spare;
 
+	struct notifier_block pm_nb;
+	bool pm_registered;
 	struct notifier_block oom_nb;
 	bool oom_registered;
 	bool held_back;
@@ -658,67 +663,6 @@ static void virtballoon_init_oom(struct virtio_balloon *vb)
 	vb->oom_registered = !err;
 }
 
-static int virtballoon_probe(struct virtio_device *vdev)
-{
-	struct virtio_balloon *vb;
-	int err = -ENOMEM;
-
-	vb = kzalloc(sizeof(*vb), GFP_KERNEL);
-	if (!vb)
-		return -ENOMEM;
-	vb->vdev = vdev;
-	vb->pause_ms = VIRTBALLOON_PAUSE_MS;
-	mutex_init(&vb->lock);
-	INIT_LIST_HEAD(&vb->pages);
-	INIT_LIST_HEAD(&vb->batch);
-	INIT_LIST_HEAD(&vb->spare);
-	INIT_WORK(&vb->size_work, virtballoon_size_work);
-	INIT_WORK(&vb->stats_work, virtballoon_stats_work);
-	timer_setup(&vb->timer, virtballoon_timer, 0);
-	vdev->priv = vb;
-
-	vb->wq = create_freezable_workqueue("vballoon");
-	if (!vb->wq)
-		goto free;
-	err = virtballoon_init_vqs(vb);
-	if (err)
-		goto destroy;
-
-	virtio_device_ready(vdev);
-	/* An earlier driver may have left something else there. */
-	virtballoon_set_actual(vb, 0);
-	if (vb->stats_vq) {
-		mutex_lock(&vb->lock);
-		virtballoon_send_stats(vb);
-		mutex_unlock(&vb->lock);
-	}
-	virtballoon_init_oom(vb);
-	queue_work(vb->wq, &vb->size_work);
-	return 0;
-
-destroy:
-	destroy_workqueue(vb->wq);
-free:
-	kfree(vb);
-	return err;
-}
-
-/*
- * The device broke and was reset: it has forgotten whatever it was told, and
- * nobody has to be asked.
- */
-static void virtballoon_fail(struct virtio_device *vdev)
-{
-	struct virtio_balloon *vb = vdev->priv;
-
-	mutex_lock(&vb->lock);
-	vb->stopped = true;
-	WRITE_ONCE(vb->oom, false);
-	virtballoon_put_all(vb);
-	mutex_unlock(&vb->lock);
-	queue_work(vb->wq, &vb->size_work);
-}
-
 /*
  * Gives all pages back, as long as the device goes along with it. One that is
  * known not to answer gets no time.
@@ -747,6 +691,115 @@ static void virtballoon_drain(struct virtio_balloon *vb)
 		before = left;
 		msleep(VIRTBALLOON_POLL_MS);
 	}
+}
+
+/*
+ * The device forgets what it was told when it sleeps, and a memory image is
+ * better off without pages that nobody uses. So they are given back before,
+ * while everything runs, and taken again afterwards.
+ */
+static int virtballoon_pm(struct notifier_block *nb, unsigned long event,
+			  void *unused)
+{
+	struct virtio_balloon *vb = container_of(nb, struct virtio_balloon,
+						 pm_nb);
+
+	switch (event) {
+	case PM_SUSPEND_PREPARE:
+	case PM_HIBERNATION_PREPARE:
+	case PM_RESTORE_PREPARE:
+		virtballoon_drain(vb);
+		break;
+	case PM_POST_SUSPEND:
+	case PM_POST_HIBERNATION:
+	case PM_POST_RESTORE:
+		mutex_lock(&vb->lock);
+		vb->leaving = false;
+		mutex_unlock(&vb->lock);
+		queue_work(vb->wq, &vb->size_work);
+		break;
+	}
+	return NOTIFY_OK;
+}
+
+static void virtballoon_init_pm(struct virtio_balloon *vb)
+{
+	int err;
+
+	vb->pm_nb.notifier_call = virtballoon_pm;
+	err = register_pm_notifier(&vb->pm_nb);
+	if (err)
+		virtballoon_warn(vb->vdev, "cannot hear of sleeps (%d): the balloon shrinks late\n",
+				 err);
+	vb->pm_registered = !err;
+}
+
+/* The queues are empty, and so is the balloon. */
+static void virtballoon_start(struct virtio_balloon *vb)
+{
+	virtio_device_ready(vb->vdev);
+	mutex_lock(&vb->lock);
+	/* An earlier driver may have left something else there. */
+	if (!virtio_device_is_broken(vb->vdev))
+		virtballoon_set_actual(vb, 0);
+	if (vb->stats_vq)
+		virtballoon_send_stats(vb);
+	mutex_unlock(&vb->lock);
+	queue_work(vb->wq, &vb->size_work);
+}
+
+static int virtballoon_probe(struct virtio_device *vdev)
+{
+	struct virtio_balloon *vb;
+	int err = -ENOMEM;
+
+	vb = kzalloc(sizeof(*vb), GFP_KERNEL);
+	if (!vb)
+		return -ENOMEM;
+	vb->vdev = vdev;
+	vb->pause_ms = VIRTBALLOON_PAUSE_MS;
+	mutex_init(&vb->lock);
+	INIT_LIST_HEAD(&vb->pages);
+	INIT_LIST_HEAD(&vb->batch);
+	INIT_LIST_HEAD(&vb->spare);
+	INIT_WORK(&vb->size_work, virtballoon_size_work);
+	INIT_WORK(&vb->stats_work, virtballoon_stats_work);
+	timer_setup(&vb->timer, virtballoon_timer, 0);
+	vdev->priv = vb;
+
+	vb->wq = create_freezable_workqueue("vballoon");
+	if (!vb->wq)
+		goto free;
+	err = virtballoon_init_vqs(vb);
+	if (err)
+		goto destroy;
+
+	virtballoon_start(vb);
+	virtballoon_init_oom(vb);
+	virtballoon_init_pm(vb);
+	return 0;
+
+destroy:
+	destroy_workqueue(vb->wq);
+free:
+	kfree(vb);
+	return err;
+}
+
+/*
+ * The device broke and was reset: it has forgotten whatever it was told, and
+ * nobody has to be asked.
+ */
+static void virtballoon_fail(struct virtio_device *vdev)
+{
+	struct virtio_balloon *vb = vdev->priv;
+
+	mutex_lock(&vb->lock);
+	vb->stopped = true;
+	WRITE_ONCE(vb->oom, false);
+	virtballoon_put_all(vb);
+	mutex_unlock(&vb->lock);
+	queue_work(vb->wq, &vb->size_work);
 }
 
 /* The last word to a device that still listens. */
@@ -781,23 +834,49 @@ static void virtballoon_stop(struct virtio_balloon *vb)
 	virtballoon_put_spare(vb);
 }
 
-static void virtballoon_remove(struct virtio_device *vdev)
+/* The same, and nothing is with the device. */
+static void virtballoon_take_back(struct virtio_balloon *vb)
 {
-	struct virtio_balloon *vb = vdev->priv;
-
-	if (vb->oom_registered)
-		unregister_oom_notifier(&vb->oom_nb);
-	virtballoon_drain(vb);
-	virtballoon_leave(vb);
 	virtballoon_stop(vb);
 	virtballoon_put_all(vb);
 	while (virtqueue_detach_unused_buf(vb->inflate_vq) ||
 	       virtqueue_detach_unused_buf(vb->deflate_vq) ||
 	       (vb->stats_vq && virtqueue_detach_unused_buf(vb->stats_vq)))
 		;
+}
+
+static void virtballoon_remove(struct virtio_device *vdev)
+{
+	struct virtio_balloon *vb = vdev->priv;
+
+	if (vb->pm_registered)
+		unregister_pm_notifier(&vb->pm_nb);
+	if (vb->oom_registered)
+		unregister_oom_notifier(&vb->oom_nb);
+	virtballoon_drain(vb);
+	virtballoon_leave(vb);
+	virtballoon_take_back(vb);
 	virtio_del_vqs(vdev);
 	destroy_workqueue(vb->wq);
 	kfree(vb);
+}
+
+/* Works are frozen already, and virtballoon_pm() has given the pages back. */
+static int virtballoon_suspend(struct virtio_device *vdev)
+{
+	virtballoon_take_back(vdev->priv);
+	return 0;
+}
+
+static void virtballoon_resume(struct virtio_device *vdev)
+{
+	struct virtio_balloon *vb = vdev->priv;
+
+	mutex_lock(&vb->lock);
+	vb->stopped = false;
+	vb->late = false;
+	mutex_unlock(&vb->lock);
+	virtballoon_start(vb);
 }
 
 /* A kernel that comes next must not find our queues in use in its memory. */
@@ -826,6 +905,8 @@ static struct virtio_driver virtballoon_driver = {
 	.validate		= virtballoon_validate,
 	.probe			= virtballoon_probe,
 	.remove			= virtballoon_remove,
+	.suspend		= virtballoon_suspend,
+	.resume			= virtballoon_resume,
 	.shutdown		= virtballoon_shutdown,
 	.config_changed		= virtballoon_config_changed,
 	.fail			= virtballoon_fail,

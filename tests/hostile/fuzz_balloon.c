@@ -76,7 +76,7 @@ static void device_acts(void)
 
 static void guest_acts(void)
 {
-	switch (feed_u8() % 8) {
+	switch (feed_u8() % 11) {
 	case 0:
 		shim_page_budget = feed_u8() & 1 ? -1 : feed_u16() % 6000;
 		break;
@@ -94,6 +94,15 @@ static void guest_acts(void)
 		break;
 	case 7:
 		shim_run_for(feed_u8() * 100);
+		break;
+	case 8:
+		shim_pm_notify(1 + feed_u8() % PM_POST_RESTORE);
+		break;
+	case 9:
+		feed_sleep(&balloon->fn, feed_u8());
+		break;
+	case 10:
+		feed_shutdown(&balloon->fn);
 		break;
 	}
 }

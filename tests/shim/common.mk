@@ -23,7 +23,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 # Which of the shim's headers stands for which of the kernel's.
 HDRS_base := types compiler kernel list bug err bitops module cpumask percpu string smp
 HDRS_context := spinlock mutex workqueue completion delay jiffies timer \
-	        preempt seqlock u64_stats_sync notifier oom
+	        preempt seqlock u64_stats_sync notifier oom suspend
 HDRS_memory := slab gfp mm scatterlist dma-mapping idr
 HDRS_driver := device sysfs mod_devicetable pm
 HDRS_pci := pci interrupt io

@@ -408,6 +408,40 @@ unsigned long shim_oom(void)
 	return freed;
 }
 
+/* Who hears of sleeps */
+
+static LIST_HEAD(pm_list);
+
+int register_pm_notifier(struct notifier_block *nb)
+{
+	might_sleep();
+	if (shim_fail(FAIL_DEVICE))
+		return -ENOMEM;
+	list_add_tail(&nb->list, &pm_list);
+	return 0;
+}
+
+int unregister_pm_notifier(struct notifier_block *nb)
+{
+	might_sleep();
+	list_del(&nb->list);
+	return 0;
+}
+
+bool shim_pm_registered(void)
+{
+	return !list_empty(&pm_list);
+}
+
+void shim_pm_notify(unsigned long event)
+{
+	struct notifier_block *nb;
+
+	list_for_each_entry(nb, &pm_list, list)
+		BUG_ON(nb->notifier_call(nb, event, NULL) != NOTIFY_OK);
+	BUG_ON(shim_in_atomic());
+}
+
 static void shim_run_work(struct work_struct *work)
 {
 	struct work_struct *before = running;

@@ -689,6 +689,6 @@ void shim_finish(void)
 		SHIM_BUG("leaked: %u interrupt handlers", shim_irq_count());
 	BUG_ON(shim_work_pending());
 	BUG_ON(shim_in_atomic());
-	BUG_ON(shim_oom_registered());
+	BUG_ON(shim_oom_registered() || shim_pm_registered());
 	shim_log_clear();
 }

@@ -613,6 +613,93 @@ static void shutdown_stops_it(void **state)
 	assert_int_equal(shim_log_count('E') + shim_log_count('W'), 0);
 }
 
+/*
+ * All pages are given back before the machine falls asleep, and what the host
+ * wants by then is taken after it.
+ */
+static void sleeps(void **state)
+{
+	unsigned int kind;
+
+	start();
+	for (kind = 0; kind < SHIM_SLEEP_KINDS; kind++) {
+		want(700);
+		assert_size(700);
+		shim_pm_notify(kind ? PM_HIBERNATION_PREPARE :
+			       PM_SUSPEND_PREPARE);
+		assert_size(0);
+		want(800);
+		assert_size(0);
+		assert_int_equal(fn_sleep(&balloon->fn, kind), 0);
+		assert_int_equal(fn_wake(&balloon->fn, kind), 0);
+		work();
+		assert_size(0);
+		shim_pm_notify(kind ? PM_POST_HIBERNATION : PM_POST_SUSPEND);
+		work();
+		assert_size(800);
+	}
+
+	/* The machine stays awake after all. */
+	shim_pm_notify(PM_SUSPEND_PREPARE);
+	assert_size(0);
+	shim_pm_notify(PM_POST_SUSPEND);
+	work();
+	assert_size(800);
+	fn_unplug(&balloon->fn);
+	assert_int_equal(shim_log_count('E') + shim_log_count('W'), 0);
+}
+
+/* With pages that the host does not give back in time, or all of a sudden. */
+static void sleeps_with_pages(void **state)
+{
+	unsigned int notified;
+	unsigned long begin;
+
+	for (notified = 0; notified < 2; notified++) {
+		start();
+		want(700);
+		balloon->hold = true;
+		begin = jiffies;
+		if (notified)
+			shim_pm_notify(PM_SUSPEND_PREPARE);
+		assert_int_equal(fn_sleep(&balloon->fn, SHIM_SLEEP_RAM), 0);
+		assert_true(jiffies - begin < 12 * HZ);
+		assert_int_equal(shim_get_totalram(), TOTALRAM);
+		balloon->hold = false;
+		assert_int_equal(fn_wake(&balloon->fn, SHIM_SLEEP_RAM), 0);
+		shim_pm_notify(PM_POST_SUSPEND);
+		wait_s(3);
+		assert_size(700);
+		fn_unplug(&balloon->fn);
+		free(balloon->fn.pci.dev.name);
+		balloon_free(balloon);
+		balloon = balloon_new(1);
+	}
+}
+
+static void does_not_wake(void **state)
+{
+	start();
+	want(700);
+	shim_pm_notify(PM_SUSPEND_PREPARE);
+	assert_int_equal(fn_sleep(&balloon->fn, SHIM_SLEEP_RAM), 0);
+	balloon->fn.gone = true;
+	assert_true(fn_wake(&balloon->fn, SHIM_SLEEP_RAM) < 0);
+	shim_pm_notify(PM_POST_SUSPEND);
+	work();
+	assert_int_equal(shim_get_totalram(), TOTALRAM);
+	fn_unplug(&balloon->fn);
+}
+
+static void gone_asleep(void **state)
+{
+	start();
+	want(700);
+	assert_int_equal(fn_sleep(&balloon->fn, SHIM_SLEEP_RAM), 0);
+	fn_unplug(&balloon->fn);
+	assert_int_equal(shim_get_totalram(), TOTALRAM);
+}
+
 /* Statistics */
 
 static void statistics(void **state)
@@ -864,6 +951,10 @@ int main(void)
 		balloon_test(breaks_at_removal),
 		balloon_test(never_resets),
 		balloon_test(shutdown_stops_it),
+		balloon_test(sleeps),
+		balloon_test(sleeps_with_pages),
+		balloon_test(does_not_wake),
+		balloon_test(gone_asleep),
 		balloon_test(statistics),
 #ifndef COMPAT_HAVE_SI_MEM_AVAILABLE
 		balloon_test(statistics_unknown),

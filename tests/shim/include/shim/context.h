@@ -190,6 +190,16 @@ struct notifier_block {
 #define register_oom_notifier	shim_register_oom
 #define unregister_oom_notifier	shim_unregister_oom
 #endif
+/* suspend.h */
+#define PM_HIBERNATION_PREPARE	1
+#define PM_POST_HIBERNATION	2
+#define PM_SUSPEND_PREPARE	3
+#define PM_POST_SUSPEND		4
+#define PM_RESTORE_PREPARE	5
+#define PM_POST_RESTORE		6
+int register_pm_notifier(struct notifier_block *nb);
+int unregister_pm_notifier(struct notifier_block *nb);
+
 int shim_register_oom(struct notifier_block *nb);
 int shim_unregister_oom(struct notifier_block *nb);
 

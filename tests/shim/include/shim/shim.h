@@ -90,6 +90,9 @@ extern struct sysinfo shim_sysinfo;
 /* The kernel is out of memory; returns pages that somebody has found. */
 unsigned long shim_oom(void);
 bool shim_oom_registered(void);
+/* The machine is about to sleep, or has slept: PM_… of suspend.h. */
+void shim_pm_notify(unsigned long event);
+bool shim_pm_registered(void);
 
 /* In an interrupt handler, as far as the rules go. */
 void shim_irq_enter(void);
