@@ -50,11 +50,13 @@
 
 /**
  * struct virtcons_buf - data of a port, on its way in or out
+ * @list:	in virtcons_slot::sent or ::received
  * @len:	bytes in @data
  * @pos:	how many of them were read
  * @data:	the data
  */
 struct virtcons_buf {
+	struct list_head list;
 	unsigned int len;
 	unsigned int pos;
 	char data[];
@@ -69,6 +71,10 @@ struct virtcons_buf {
  * @port:	the port that is there now, or NULL
  * @in_num:	buffers that the device, or a reader, has
  * @out_num:	buffers that the device has
+ * @sent:	these, in their order
+ * @received:	what the device had sent before it fell asleep, and nobody had
+ *		read yet
+ * @asleep:	nothing is given to the device
  * @full:	somebody could not send for lack of room
  * @stuck:	a console has waited for room, in vain
  *
@@ -82,6 +88,9 @@ struct virtcons_slot {
 	struct virtcons_port *port;
 	unsigned int in_num;
 	unsigned int out_num;
+	struct list_head sent;
+	struct list_head received;
+	bool asleep;
 	bool full;
 	bool stuck;
 };
@@ -102,6 +111,8 @@ struct virtcons_slot {
  * @async:	those who want a signal then
  * @host_open:	somebody listens on the host
  * @guest_open:	somebody does here
+ * @again:	after a sleep: the device has not announced it anew
+ * @unsure:	after a sleep: nor said that somebody listens
  * @gone:	unplugged, or the device broke: nothing works any more
  * @busy:	a reader copies from @cur
  * @cur:	data that was not read yet
@@ -128,6 +139,8 @@ struct virtcons_port {
 	struct fasync_struct *async;
 	bool host_open;
 	bool guest_open;
+	bool again;
+	bool unsure;
 	bool gone;
 	bool busy;
 	struct virtcons_buf *cur;
@@ -161,10 +174,12 @@ struct virtcons_msg {
  * @wq:		for the works that follow
  * @ctrl_work:	handles control messages, and with that ports
  * @config_work: looks at a config change
+ * @settle_work: some time after a sleep: who has not been heard of is not there
  * @ctrl_lock:	protects what follows; taken in interrupt context
  * @ctrl_in:	messages of the device; NULL once it was removed
  * @ctrl_out:	messages for it; likewise
  * @closing:	no work is queued any more
+ * @asleep:	nothing is given to the device
  * @msgs:	messages for which there was no room
  * @num_msgs:	how many
  * @msg_wq:	those who wait for there to be fewer
@@ -179,11 +194,13 @@ struct virtio_console {
 	struct workqueue_struct *wq;
 	struct work_struct ctrl_work;
 	struct work_struct config_work;
+	struct delayed_work settle_work;
 
 	spinlock_t ctrl_lock;
 	struct virtqueue *ctrl_in;
 	struct virtqueue *ctrl_out;
 	bool closing;
+	bool asleep;
 	struct list_head msgs;
 	unsigned int num_msgs;
 	wait_queue_head_t msg_wq;
@@ -228,6 +245,10 @@ int virtcons_add_port(struct virtio_console *vcon, u32 id);
 void virtcons_name_port(struct virtcons_port *port, const char *name,
 			size_t len);
 void virtcons_host_opens(struct virtcons_port *port, bool open);
+void virtcons_park_slot(struct virtcons_slot *slot);
+void virtcons_unpark_slot(struct virtcons_slot *slot, bool multiport);
+bool virtcons_announced_again(struct virtcons_port *port);
+void virtcons_settle_port(struct virtcons_port *port);
 void virtcons_unplug_port(struct virtcons_port *port);
 void virtcons_fail_slot(struct virtcons_slot *slot);
 void virtcons_drain_slot(struct virtcons_slot *slot);

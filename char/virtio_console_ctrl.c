@@ -109,7 +109,7 @@ void virtcons_ctrl_send(struct virtio_console *vcon, u32 id, u16 event,
 		return;
 	msg = kmalloc(sizeof(*msg), GFP_KERNEL);
 	spin_lock_irq(&vcon->ctrl_lock);
-	if (msg && vcon->ctrl_out &&
+	if (msg && vcon->ctrl_out && !vcon->asleep &&
 	    !virtio_device_is_broken(vcon->ctrl_out->vdev)) {
 		msg->ctrl.id = cpu_to_le32(id);
 		msg->ctrl.event = cpu_to_le16(event);
@@ -125,11 +125,24 @@ void virtcons_ctrl_send(struct virtio_console *vcon, u32 id, u16 event,
 
 /* What the device says */
 
+/* It slept, and forgot what it was told of its ports. */
+static void virtcons_port_is_back(struct virtio_console *vcon, u32 id)
+{
+	virtcons_ctrl_send(vcon, id, VIRTIO_CONSOLE_PORT_READY, 1);
+	if (READ_ONCE(vcon->slots[id].port->guest_open))
+		virtcons_ctrl_send(vcon, id, VIRTIO_CONSOLE_PORT_OPEN, 1);
+}
+
 static void virtcons_port_add(struct virtio_console *vcon, u32 id)
 {
+	struct virtcons_port *port = vcon->slots[id].port;
 	int err;
 
-	if (vcon->slots[id].port) {
+	if (port && virtcons_announced_again(port)) {
+		virtcons_port_is_back(vcon, id);
+		return;
+	}
+	if (port) {
 		virtcons_warn(vcon->vdev, "port %u is added, and was there\n",
 			      id);
 		return;
@@ -232,7 +245,7 @@ static bool virtcons_ctrl_post(struct virtio_console *vcon, void *data)
 	struct scatterlist sg;
 
 	sg_init_one(&sg, data, VIRTCONS_CTRL_SIZE);
-	return vcon->ctrl_in &&
+	return vcon->ctrl_in && !vcon->asleep &&
 	       !virtqueue_add_inbuf(vcon->ctrl_in, &sg, 1, data);
 }
 

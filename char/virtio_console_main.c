@@ -12,6 +12,9 @@
 
 static DEFINE_IDA(virtcons_index_ida);
 
+/* How long after a sleep the host has time to say who listens. */
+#define VIRTCONS_SETTLE_S	5
+
 #define CONFIG(_field)	offsetof(struct virtio_console_config, _field)
 
 static void virtcons_release(struct kref *ref)
@@ -188,14 +191,39 @@ static void virtcons_fail(struct virtio_device *vdev)
 		virtcons_fail_slot(&vcon->slots[id]);
 }
 
+/* Those that run are over; the device may have new ones queued. */
+static void virtcons_cancel_works(struct virtio_console *vcon)
+{
+	cancel_work_sync(&vcon->ctrl_work);
+	cancel_work_sync(&vcon->config_work);
+	cancel_delayed_work_sync(&vcon->settle_work);
+}
+
 /* From now on no work runs. */
 static void virtcons_stop_works(struct virtio_console *vcon)
 {
 	spin_lock_irq(&vcon->ctrl_lock);
 	vcon->closing = true;
 	spin_unlock_irq(&vcon->ctrl_lock);
-	cancel_work_sync(&vcon->ctrl_work);
-	cancel_work_sync(&vcon->config_work);
+	virtcons_cancel_works(vcon);
+}
+
+static void virtcons_settle_work(struct work_struct *work)
+{
+	struct virtio_console *vcon =
+		container_of(work, struct virtio_console, settle_work.work);
+	unsigned int id;
+
+	for (id = 0; id < vcon->num_ports; id++)
+		if (vcon->slots[id].port)
+			virtcons_settle_port(vcon->slots[id].port);
+}
+
+static void virtcons_init_slot(struct virtcons_slot *slot)
+{
+	spin_lock_init(&slot->lock);
+	INIT_LIST_HEAD(&slot->sent);
+	INIT_LIST_HEAD(&slot->received);
 }
 
 static struct virtio_console *virtcons_alloc(struct virtio_device *vdev)
@@ -213,6 +241,7 @@ static struct virtio_console *virtcons_alloc(struct virtio_device *vdev)
 	init_waitqueue_head(&vcon->msg_wq);
 	INIT_WORK(&vcon->ctrl_work, virtcons_ctrl_work);
 	INIT_WORK(&vcon->config_work, virtcons_config_work);
+	INIT_DELAYED_WORK(&vcon->settle_work, virtcons_settle_work);
 	if (virtcons_read_config(vcon)) {
 		kfree(vcon);
 		return ERR_PTR(-EINVAL);
@@ -225,7 +254,7 @@ static struct virtio_console *virtcons_alloc(struct virtio_device *vdev)
 		return NULL;
 	}
 	for (id = 0; id < vcon->num_ports; id++)
-		spin_lock_init(&vcon->slots[id].lock);
+		virtcons_init_slot(&vcon->slots[id]);
 	return vcon;
 }
 
@@ -260,7 +289,8 @@ static int virtcons_probe(struct virtio_device *vdev)
 	vcon->index = ida_alloc(&virtcons_index_ida, GFP_KERNEL);
 	if (vcon->index < 0)
 		goto put;
-	vcon->wq = create_singlethread_workqueue(dev_name(&vdev->dev));
+	/* Ports do not come or go while the machine falls asleep or wakes up. */
+	vcon->wq = create_freezable_workqueue(dev_name(&vdev->dev));
 	if (!vcon->wq)
 		goto free_index;
 	err = virtcons_init_vqs(vcon);
@@ -303,6 +333,48 @@ static void virtcons_remove(struct virtio_device *vdev)
 	virtcons_put(vcon);
 }
 
+/*
+ * Files stay open, and data stays; ports that came or went meanwhile the device
+ * announces when it is asked anew.
+ */
+static int virtcons_suspend(struct virtio_device *vdev)
+{
+	struct virtio_console *vcon = vdev->priv;
+	unsigned int id;
+
+	virtcons_cancel_works(vcon);
+	spin_lock_irq(&vcon->ctrl_lock);
+	vcon->asleep = true;
+	spin_unlock_irq(&vcon->ctrl_lock);
+	virtio_reset_device(vdev);
+	cancel_work_sync(&vcon->ctrl_work);
+
+	virtcons_ctrl_drain(vcon);
+	for (id = 0; id < vcon->num_ports; id++)
+		virtcons_park_slot(&vcon->slots[id]);
+	return 0;
+}
+
+static void virtcons_resume(struct virtio_device *vdev)
+{
+	struct virtio_console *vcon = vdev->priv;
+	unsigned int id;
+
+	virtio_device_ready(vdev);
+	spin_lock_irq(&vcon->ctrl_lock);
+	vcon->asleep = false;
+	spin_unlock_irq(&vcon->ctrl_lock);
+	for (id = 0; id < vcon->num_ports; id++)
+		virtcons_unpark_slot(&vcon->slots[id], vcon->multiport);
+	if (!vcon->multiport)
+		return;
+
+	if (virtcons_ctrl_start(vcon) && !virtio_device_is_broken(vdev))
+		virtcons_err(vdev, "no memory for control messages: its ports stay as they are\n");
+	queue_delayed_work(vcon->wq, &vcon->settle_work,
+			   VIRTCONS_SETTLE_S * HZ);
+}
+
 static const struct virtio_device_id virtcons_id_table[] = {
 	{ VIRTIO_ID_CONSOLE, VIRTIO_DEV_ANY_ID },
 	{ 0 }
@@ -323,6 +395,8 @@ static struct virtio_driver virtcons_driver = {
 	.remove			= virtcons_remove,
 	.config_changed		= virtcons_config_changed,
 	.fail			= virtcons_fail,
+	.suspend		= virtcons_suspend,
+	.resume			= virtcons_resume,
 };
 
 static int __init virtcons_init(void)

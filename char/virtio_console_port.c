@@ -55,7 +55,8 @@ static bool virtcons_post(struct virtcons_slot *slot, struct virtcons_buf *buf)
 	struct scatterlist sg;
 
 	sg_init_one(&sg, buf->data, VIRTCONS_IN_SIZE);
-	return slot->in_vq && !virtqueue_add_inbuf(slot->in_vq, &sg, 1, buf);
+	return slot->in_vq && !slot->asleep &&
+	       !virtqueue_add_inbuf(slot->in_vq, &sg, 1, buf);
 }
 
 /* Gives one back: it was read. */
@@ -83,6 +84,11 @@ bool virtcons_fetch(struct virtcons_port *port)
 	struct virtcons_buf *buf;
 	unsigned int len;
 
+	if (!port->cur && !list_empty(&slot->received)) {
+		port->cur = list_first_entry(&slot->received,
+					     struct virtcons_buf, list);
+		list_del(&port->cur->list);
+	}
 	/* A device that sends nothing, over and over, gets a rest. */
 	while (!port->cur && slot->in_vq && tries--) {
 		buf = virtqueue_get_buf(slot->in_vq, &len);
@@ -135,6 +141,12 @@ void virtcons_discard(struct virtcons_slot *slot)
 		port->cur = NULL;
 		virtcons_recycle(slot, buf);
 	}
+	while (!list_empty(&slot->received)) {
+		buf = list_first_entry(&slot->received, struct virtcons_buf,
+				       list);
+		list_del(&buf->list);
+		virtcons_recycle(slot, buf);
+	}
 	while (slot->in_vq && tries-- &&
 	       (buf = virtqueue_get_buf(slot->in_vq, &len)))
 		virtcons_recycle(slot, buf);
@@ -148,6 +160,7 @@ static void virtcons_reap(struct virtcons_slot *slot)
 	while (slot->out_vq && (buf = virtqueue_get_buf(slot->out_vq, &len))) {
 		if (--slot->out_num <= VIRTCONS_OUT_BUFS / 2)
 			slot->stuck = false;
+		list_del(&buf->list);
 		kfree(buf);
 	}
 }
@@ -164,7 +177,7 @@ bool virtcons_has_room(struct virtcons_slot *slot)
 			    VIRTCONS_OUT_CONSOLE : VIRTCONS_OUT_BUFS;
 
 	virtcons_reap(slot);
-	slot->full = slot->out_num >= most || !slot->out_vq ||
+	slot->full = slot->out_num >= most || !slot->out_vq || slot->asleep ||
 		     !slot->out_vq->num_free;
 	return !slot->full;
 }
@@ -182,7 +195,7 @@ int virtcons_submit(struct virtcons_slot *slot, struct virtcons_buf *buf)
 	struct scatterlist sg;
 	int err;
 
-	if (!slot->out_vq)
+	if (!slot->out_vq || slot->asleep)
 		return -ENODEV;
 	if (!virtcons_has_room(slot))
 		return -EAGAIN;
@@ -190,6 +203,7 @@ int virtcons_submit(struct virtcons_slot *slot, struct virtcons_buf *buf)
 	err = virtqueue_add_outbuf(slot->out_vq, &sg, 1, buf);
 	if (err)
 		return err == -ENOSPC ? -EAGAIN : err;
+	list_add_tail(&buf->list, &slot->sent);
 	slot->out_num++;
 	virtqueue_kick(slot->out_vq);
 	return 0;
@@ -497,6 +511,7 @@ void virtcons_name_port(struct virtcons_port *port, const char *name,
 void virtcons_host_opens(struct virtcons_port *port, bool open)
 {
 	spin_lock_irq(&port->slot->lock);
+	port->unsure = false;
 	if (port->host_open != open) {
 		port->host_open = open;
 		virtcons_wake(port, open ? POLL_OUT : POLL_HUP);
@@ -542,6 +557,25 @@ void virtcons_fail_slot(struct virtcons_slot *slot)
 	virtcons_drain_slot(slot);
 }
 
+/* What the device had to fill; with the slot's lock held. */
+static void virtcons_drain_in(struct virtcons_slot *slot)
+{
+	struct virtcons_buf *buf;
+
+	while (slot->in_vq &&
+	       (buf = virtqueue_detach_unused_buf(slot->in_vq))) {
+		slot->in_num--;
+		kfree(buf);
+	}
+}
+
+/* They are in virtcons_slot::sent still; with its lock held. */
+static void virtcons_drain_out(struct virtcons_slot *slot)
+{
+	while (slot->out_vq && virtqueue_detach_unused_buf(slot->out_vq))
+		;
+}
+
 /**
  * virtcons_drain_slot - take back what a device that was reset held
  * @slot:	one of its slots
@@ -553,15 +587,126 @@ void virtcons_drain_slot(struct virtcons_slot *slot)
 	struct virtcons_buf *buf;
 
 	spin_lock_irq(&slot->lock);
-	while (slot->in_vq &&
-	       (buf = virtqueue_detach_unused_buf(slot->in_vq))) {
+	virtcons_drain_in(slot);
+	while (!list_empty(&slot->received)) {
+		buf = list_first_entry(&slot->received, struct virtcons_buf,
+				       list);
+		list_del(&buf->list);
 		slot->in_num--;
 		kfree(buf);
 	}
-	while (slot->out_vq &&
-	       (buf = virtqueue_detach_unused_buf(slot->out_vq))) {
+	virtcons_drain_out(slot);
+	while (!list_empty(&slot->sent)) {
+		buf = list_first_entry(&slot->sent, struct virtcons_buf, list);
+		list_del(&buf->list);
 		slot->out_num--;
 		kfree(buf);
 	}
 	spin_unlock_irq(&slot->lock);
+}
+
+/* Sleep */
+
+/**
+ * virtcons_park_slot - the device was reset, and falls asleep
+ * @slot:	one of its slots
+ *
+ * Takes back what it held. Data that nobody has read stays to be read, and
+ * what it had not taken is sent again by virtcons_unpark_slot(). A host that
+ * did not read may have taken a part of the first of that: then this part
+ * comes twice, and else it would be lost. Process context.
+ */
+void virtcons_park_slot(struct virtcons_slot *slot)
+{
+	struct virtcons_buf *buf;
+	unsigned int len;
+
+	spin_lock_irq(&slot->lock);
+	slot->asleep = true;
+	while (slot->in_vq && (buf = virtqueue_get_buf(slot->in_vq, &len))) {
+		buf->len = len;
+		buf->pos = 0;
+		if (len) {
+			list_add_tail(&buf->list, &slot->received);
+		} else {
+			slot->in_num--;
+			kfree(buf);
+		}
+	}
+	virtcons_drain_in(slot);
+	virtcons_reap(slot);
+	virtcons_drain_out(slot);
+	spin_unlock_irq(&slot->lock);
+}
+
+/**
+ * virtcons_unpark_slot - the device works again
+ * @slot:	one of its slots
+ * @multiport:	the device will say which ports there are
+ *
+ * Process context.
+ */
+void virtcons_unpark_slot(struct virtcons_slot *slot, bool multiport)
+{
+	struct virtcons_buf *buf;
+	struct scatterlist sg;
+	bool port;
+
+	spin_lock_irq(&slot->lock);
+	slot->asleep = false;
+	/* It had room for them before. */
+	list_for_each_entry(buf, &slot->sent, list) {
+		sg_init_one(&sg, buf->data, buf->len);
+		if (virtqueue_add_outbuf(slot->out_vq, &sg, 1, buf))
+			break;
+	}
+	virtqueue_kick(slot->out_vq);
+	port = slot->port;
+	if (port && multiport)
+		slot->port->again = slot->port->unsure = true;
+	spin_unlock_irq(&slot->lock);
+
+	/* With less memory, fewer of them. */
+	if (port)
+		virtcons_fill_slot(slot);
+
+	spin_lock_irq(&slot->lock);
+	if (slot->full && virtcons_has_room(slot) && slot->port)
+		virtcons_wake(slot->port, POLL_OUT);
+	spin_unlock_irq(&slot->lock);
+}
+
+/**
+ * virtcons_announced_again - after a sleep, the device says that a port is there
+ * @port:	the port
+ *
+ * True for the first time only. Process context.
+ */
+bool virtcons_announced_again(struct virtcons_port *port)
+{
+	bool again;
+
+	spin_lock_irq(&port->slot->lock);
+	again = port->again;
+	port->again = false;
+	spin_unlock_irq(&port->slot->lock);
+	return again;
+}
+
+/**
+ * virtcons_settle_port - some time has passed since a sleep
+ * @port:	the port
+ *
+ * That nobody listens on the host any more, the device does not say. Process
+ * context.
+ */
+void virtcons_settle_port(struct virtcons_port *port)
+{
+	bool unsure;
+
+	spin_lock_irq(&port->slot->lock);
+	unsure = port->unsure;
+	spin_unlock_irq(&port->slot->lock);
+	if (unsure)
+		virtcons_host_opens(port, false);
 }

@@ -133,7 +133,7 @@ static void guest_acts(void)
 	size_t len = feed_u16() % sizeof(data);
 	char text[64];
 
-	switch (feed_u8() % 9) {
+	switch (feed_u8() % 11) {
 	case 0:
 	case 1:
 		open_or_close(n);
@@ -164,6 +164,12 @@ static void guest_acts(void)
 		break;
 	case 8:
 		feed_rebind(&serial->fn);
+		break;
+	case 9:
+		feed_sleep(&serial->fn, tty);
+		break;
+	case 10:
+		feed_shutdown(&serial->fn);
 		break;
 	}
 	shim_signal = false;

@@ -16,8 +16,8 @@
 #define READABLE	(EPOLLIN | EPOLLRDNORM)
 #define WRITABLE	(EPOLLOUT | EPOLLWRNORM)
 /* What a page and four pages hold besides the driver's own. */
-#define IN_SIZE		(4096 - 8)
-#define OUT_SIZE	(4 * 4096 - 8)
+#define IN_SIZE		(4096 - 24)
+#define OUT_SIZE	(4 * 4096 - 24)
 #define BUFS		16
 #define CONSOLE_BUFS	128
 
@@ -720,6 +720,189 @@ static void broken(void **state)
 	shim_close_file(reader);
 }
 
+/* What QEMU's device says when it is told DEVICE_READY. */
+static void announce(u32 id, bool listens)
+{
+	assert_int_equal(serial->device_ready, 1);
+	serial->port[id].ready = serial->port[id].opens = -1;
+	control(id, ADD, 1);
+	if (listens)
+		control(id, OPEN, 1);
+}
+
+static void fall_asleep(enum shim_sleep kind)
+{
+	assert_int_equal(fn_sleep(&serial->fn, kind), 0);
+	serial->device_ready = -1;
+}
+
+static void wake_up(enum shim_sleep kind)
+{
+	assert_int_equal(fn_wake(&serial->fn, kind), 0);
+	settle();
+}
+
+/*
+ * Files stay open, what came before is there to be read, and what was written
+ * arrives, once and in its order; the device hears again who has what open.
+ */
+static void sleeps(void **state)
+{
+	struct file *reader, *writer, *idle;
+	unsigned int kind, held;
+
+	for (kind = 0; kind < SHIM_SLEEP_KINDS; kind++) {
+		for (held = 0; held < 2; held++) {
+			renew(true);
+			plug();
+			reader = port(1, O_NONBLOCK);
+			writer = port(2, O_NONBLOCK);
+			idle = port(3, 0);
+			serial_send(serial, 1, data, 9000);
+			assert_int_equal(shim_read_file(reader, back, 100), 100);
+			serial->port[2].hold = held;
+			assert_int_equal(shim_write_file(writer, data, 50000), 50000);
+			fall_asleep(kind);
+			assert_int_equal(shim_poll_file(writer), 0);
+			wake_up(kind);
+			announce(1, true);
+			announce(2, true);
+			assert_int_equal(serial->port[1].ready, 1);
+			assert_int_equal(serial->port[1].opens, 1);
+			assert_int_equal(serial->port[2].opens, 1);
+
+			assert_int_equal(shim_read_file(reader, back + 100, sizeof(back) - 100),
+					 8900);
+			assert_memory_equal(back, data, 9000);
+			serial_send(serial, 1, data, 100);
+			assert_int_equal(shim_read_file(reader, back, 200), 100);
+
+			serial->port[2].hold = false;
+			serial_release(serial, 2);
+			settle();
+			assert_int_equal(shim_write_file(writer, data + 50000, 1000), 1000);
+			settle();
+			assert_int_equal(serial->port[2].len, 51000);
+			assert_memory_equal(serial->port[2].data, data, 51000);
+
+			/* A port that nobody tells of is one that nobody listens to. */
+			announce(4, false);
+			shim_run_for(6000);
+			assert_int_equal(shim_poll_file(reader), WRITABLE);
+			assert_int_equal(shim_poll_file(idle), EPOLLHUP | READABLE);
+			unplug();
+			shim_close_file(reader);
+			shim_close_file(writer);
+			shim_close_file(idle);
+		}
+	}
+	assert_int_equal(shim_log_count('E') + shim_log_count('W'), 0);
+}
+
+static struct file *sleeper;
+
+static void sleeps_and_wakes(void)
+{
+	fall_asleep(SHIM_SLEEP_RAM);
+	wake_up(SHIM_SLEEP_RAM);
+	announce(1, true);
+	serial_send(serial, 1, data, 100);
+}
+
+/* Who waits for data when it falls asleep gets what comes after it. */
+static void reader_sleeps(void **state)
+{
+	plug();
+	sleeper = port(1, 0);
+	sleep_until(sleeps_and_wakes);
+	assert_int_equal(shim_read_file(sleeper, back, 200), 100);
+	shim_close_file(sleeper);
+	unplug();
+}
+
+/* The host has closed its end meanwhile, or the port is gone. */
+static void host_closes_asleep(void **state)
+{
+	struct file *filp;
+	unsigned int announced;
+
+	for (announced = 0; announced < 2; announced++) {
+		renew(true);
+		plug();
+		filp = port(1, O_NONBLOCK);
+		fall_asleep(SHIM_SLEEP_RAM);
+		wake_up(SHIM_SLEEP_RAM);
+		if (announced)
+			announce(1, false);
+		assert_int_equal(shim_read_file(filp, back, 10), -EAGAIN);
+		shim_run_for(6000);
+		assert_int_equal(shim_read_file(filp, back, 10), 0);
+		/* It comes back. */
+		control(1, OPEN, 1);
+		assert_int_equal(shim_read_file(filp, back, 10), -EAGAIN);
+		shim_close_file(filp);
+		unplug();
+	}
+}
+
+/* One console, and no control queue. */
+static void console_sleeps(void **state)
+{
+	renew(false);
+	plug();
+	assert_int_equal(shim_tty_open(0), 0);
+	serial->port[0].len = 0;
+	serial->port[0].hold = true;
+	assert_int_equal(shim_tty_write(0, "one ", 4), 4);
+	assert_int_equal(fn_sleep(&serial->fn, SHIM_SLEEP_RAM), 0);
+	/* What the kernel says meanwhile is lost, and nobody waits for it. */
+	shim_tty_write(0, "two ", 4);
+	serial->port[0].hold = false;
+	assert_int_equal(fn_wake(&serial->fn, SHIM_SLEEP_RAM), 0);
+	settle();
+	assert_int_equal(shim_tty_write(0, "three", 5), 5);
+	settle();
+	assert_int_equal(serial->port[0].len, 9);
+	assert_memory_equal(serial->port[0].data, "one three", 9);
+	serial_send(serial, 0, "input", 5);
+	settle();
+	assert_int_equal(shim_tty_read(0, (char *)back, 10), 5);
+	unplug();
+}
+
+/* Gone when it should wake, never awake again, or shut down. */
+static void does_not_wake(void **state)
+{
+	struct file *filp;
+	unsigned int how;
+
+	for (how = 0; how < 3; how++) {
+		renew(true);
+		plug();
+		filp = port(1, O_NONBLOCK);
+		serial->port[1].hold = true;
+		assert_int_equal(shim_write_file(filp, data, 1000), 1000);
+		serial_send(serial, 1, data, 1000);
+		if (how < 2)
+			fall_asleep(SHIM_SLEEP_RAM);
+		if (how == 0) {
+			serial->fn.gone = true;
+			assert_true(fn_wake(&serial->fn, SHIM_SLEEP_RAM) < 0);
+			settle();
+			assert_int_equal(shim_read_file(filp, back, 10), -ENODEV);
+			assert_int_equal(shim_write_file(filp, data, 10), -ENODEV);
+		}
+		if (how == 2) {
+			shim_shutdown(&fn_vdev(&serial->fn)->dev);
+			assert_int_equal(serial->fn.status, 0);
+			shim_write_file(filp, data, 1000);
+		}
+		unplug();
+		assert_int_equal(shim_read_file(filp, back, 10), -ENODEV);
+		shim_close_file(filp);
+	}
+}
+
 /*
  * A config change has the driver take its lock while the bus holds its own; a
  * lie on the control queue is found out the other way round. The shim looks at
@@ -1043,6 +1226,11 @@ int main(void)
 		console_test(useless_devices),
 		console_test(fewer_vectors),
 		console_test(broken),
+		console_test(sleeps),
+		console_test(reader_sleeps),
+		console_test(host_closes_asleep),
+		console_test(console_sleeps),
+		console_test(does_not_wake),
 		console_test(changes_then_lies),
 		console_test(console),
 		console_test(console_port),
