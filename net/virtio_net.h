@@ -195,6 +195,9 @@ struct virtnet_ctrl {
 	void *table;
 };
 
+/* There are so many numbers for them. */
+#define VIRTNET_VLANS		4096
+
 /**
  * struct virtnet_info - a network interface
  * @vdev:	the device
@@ -211,19 +214,23 @@ struct virtnet_ctrl {
  * @buf_sgs:	parts that it is in
  * @tx_room:	free descriptors without which no packet is taken
  * @max_mtu:	the largest MTU that fits the receive buffers
+ * @open:	the queues work, as between ndo_open and ndo_stop; under the rtnl
+ *		lock
  * @refill_on:	the refill works may be scheduled; under refill_lock
  * @refill_lock: orders them with ndo_stop
  * @offloads:	receive offloads that are on, a mask of feature bits
+ * @vlans:	those that the device shall receive
  * @has_cvq:	there is a control queue
  * @cvq:	the control queue
  * @ctrl_lock:	one command at a time; protects the next two
  * @ctrl:	the command
- * @ctrl_dead:	one was not answered: @ctrl is the device's for good
+ * @ctrl_dead:	one was not answered: @ctrl is the device's until it is reset;
+ *		or there is nobody to ask
  * @ctrl_done:	the device answered
  * @rx_mode_work: tells the device what to receive
  * @config_work: looks at a config change, until @removing
  * @config_lock: protects the scheduling of @config_work
- * @removing:	the interface goes away: its carrier stays as it is
+ * @removing:	the interface goes away, or sleeps: its carrier stays as it is
  * @link_up:	what config_work saw last
  * @speed:	in Mbit/s, as ethtool has it
  * @duplex:	as ethtool has it
@@ -244,9 +251,11 @@ struct virtnet_info {
 	unsigned int tx_room;
 	unsigned int max_mtu;
 
+	bool open;
 	bool refill_on;
 	spinlock_t refill_lock;
 	u64 offloads;
+	DECLARE_BITMAP(vlans, VIRTNET_VLANS);
 
 	bool has_cvq;
 	struct virtqueue *cvq;
@@ -318,6 +327,19 @@ do {									\
  */
 DECLARE_PER_CPU(unsigned int, virtnet_polled);
 
+/* virtio_net_main.c */
+int virtnet_open(struct net_device *dev);
+int virtnet_close(struct net_device *dev);
+void virtnet_set_rx_mode(struct net_device *dev);
+void virtnet_config_stop(struct virtnet_info *vi);
+void virtnet_config_start(struct virtnet_info *vi);
+void virtnet_take_back(struct virtnet_info *vi);
+
+/* virtio_net_pm.c */
+int virtnet_suspend(struct virtio_device *vdev);
+void virtnet_resume(struct virtio_device *vdev);
+void virtnet_shutdown(struct virtio_device *vdev);
+
 /* virtio_net_rx.c */
 int virtnet_rx_poll(struct napi_struct *napi, int budget);
 void virtnet_rx_done(struct virtqueue *vq);
@@ -345,6 +367,8 @@ void virtnet_tx_free(struct virtnet_sq *sq);
 int virtnet_ctrl_init(struct virtnet_info *vi);
 void virtnet_ctrl_free(struct virtnet_info *vi);
 void virtnet_ctrl_done(struct virtqueue *vq);
+void virtnet_ctrl_stop(struct virtnet_info *vi);
+void virtnet_ctrl_start(struct virtnet_info *vi);
 int virtnet_ctrl_pairs(struct virtnet_info *vi, unsigned int pairs);
 int virtnet_ctrl_mac(struct virtnet_info *vi, const u8 *mac);
 int virtnet_ctrl_vlan(struct virtnet_info *vi, u16 vid, bool add);

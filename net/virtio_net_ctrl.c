@@ -285,6 +285,33 @@ int virtnet_ctrl_init(struct virtnet_info *vi)
 }
 
 /**
+ * virtnet_ctrl_stop - ask the device nothing more
+ * @vi:		the interface
+ *
+ * Process context.
+ */
+void virtnet_ctrl_stop(struct virtnet_info *vi)
+{
+	cancel_work_sync(&vi->rx_mode_work);
+	mutex_lock(&vi->ctrl_lock);
+	vi->ctrl_dead = true;
+	mutex_unlock(&vi->ctrl_lock);
+}
+
+/**
+ * virtnet_ctrl_start - commands can be sent again
+ * @vi:		the interface; the device was reset, and has no command
+ *
+ * Process context.
+ */
+void virtnet_ctrl_start(struct virtnet_info *vi)
+{
+	mutex_lock(&vi->ctrl_lock);
+	vi->ctrl_dead = false;
+	mutex_unlock(&vi->ctrl_lock);
+}
+
+/**
  * virtnet_ctrl_free - undo virtnet_ctrl_init()
  * @vi:		the interface; the device was reset
  *

@@ -26,11 +26,12 @@ MODULE_PARM_DESC(gso, "let the device cut large packets up (default: on)");
 
 /* The interface, as the network stack has it */
 
-static int virtnet_open(struct net_device *dev)
+int virtnet_open(struct net_device *dev)
 {
 	struct virtnet_info *vi = netdev_priv(dev);
 	unsigned int i;
 
+	vi->open = true;
 	spin_lock_bh(&vi->refill_lock);
 	vi->refill_on = true;
 	spin_unlock_bh(&vi->refill_lock);
@@ -46,11 +47,15 @@ static int virtnet_open(struct net_device *dev)
 	return 0;
 }
 
-static int virtnet_close(struct net_device *dev)
+/* Also for one that is closed, or sleeps: twice is once. */
+int virtnet_close(struct net_device *dev)
 {
 	struct virtnet_info *vi = netdev_priv(dev);
 	unsigned int i;
 
+	if (!vi->open)
+		return 0;
+	vi->open = false;
 	spin_lock_bh(&vi->refill_lock);
 	vi->refill_on = false;
 	spin_unlock_bh(&vi->refill_lock);
@@ -126,7 +131,7 @@ static int virtnet_set_mac(struct net_device *dev, void *p)
 }
 
 /* Called with leave to sleep or without. */
-static void virtnet_set_rx_mode(struct net_device *dev)
+void virtnet_set_rx_mode(struct net_device *dev)
 {
 	struct virtnet_info *vi = netdev_priv(dev);
 
@@ -142,6 +147,10 @@ static int virtnet_change_vlan(struct net_device *dev, u16 vid, bool add)
 	if (err)
 		virtnet_warn(vi->vdev, "the device refuses to %s VLAN %u (%d)\n",
 			     add ? "receive" : "forget", vid, err);
+	else if (vid < VIRTNET_VLANS && add)
+		set_bit(vid, vi->vlans);
+	else if (vid < VIRTNET_VLANS)
+		clear_bit(vid, vi->vlans);
 	return err;
 }
 
@@ -247,12 +256,21 @@ static void virtnet_config_changed(struct virtio_device *vdev)
  * From now on nothing changes the carrier: the stack would remember an
  * interface that is about to be freed. Process context.
  */
-static void virtnet_config_stop(struct virtnet_info *vi)
+void virtnet_config_stop(struct virtnet_info *vi)
 {
 	spin_lock_irq(&vi->config_lock);
 	vi->removing = true;
 	spin_unlock_irq(&vi->config_lock);
 	cancel_work_sync(&vi->config_work);
+}
+
+/* After a sleep: what is missed, or broke, meanwhile is seen now. */
+void virtnet_config_start(struct virtnet_info *vi)
+{
+	spin_lock_irq(&vi->config_lock);
+	vi->removing = false;
+	spin_unlock_irq(&vi->config_lock);
+	virtnet_config_changed(vi->vdev);
 }
 
 /*
@@ -551,7 +569,7 @@ static void virtnet_free_queues(struct virtnet_info *vi)
 }
 
 /* Stops the device and takes back what it holds. */
-static void virtnet_del_vqs(struct virtnet_info *vi)
+void virtnet_take_back(struct virtnet_info *vi)
 {
 	unsigned int i;
 
@@ -563,6 +581,11 @@ static void virtnet_del_vqs(struct virtnet_info *vi)
 	if (vi->has_cvq)
 		while (virtqueue_detach_unused_buf(vi->cvq))
 			;
+}
+
+static void virtnet_del_vqs(struct virtnet_info *vi)
+{
+	virtnet_take_back(vi);
 	virtio_del_vqs(vi->vdev);
 }
 
@@ -769,6 +792,9 @@ static struct virtio_driver virtnet_driver = {
 	.remove			= virtnet_remove,
 	.config_changed		= virtnet_config_changed,
 	.fail			= virtnet_fail,
+	.suspend		= virtnet_suspend,
+	.resume			= virtnet_resume,
+	.shutdown		= virtnet_shutdown,
 };
 
 static int __init virtnet_init(void)

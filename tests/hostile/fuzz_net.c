@@ -323,7 +323,7 @@ static void host_acts(void)
 
 	if (op & 0x80)
 		shim_fail_nth(1 + feed_u8() % 40, FAIL_ALL & ~FAIL_IRQ);
-	switch (op % 10) {
+	switch (op % 12) {
 	case 0:
 	case 1:
 		if (dev)
@@ -335,7 +335,7 @@ static void host_acts(void)
 		break;
 	case 3:
 	case 4:
-		if (dev)
+		if (dev && !dev->detached)
 			configure_interface(dev);
 		break;
 	case 5:
@@ -347,6 +347,13 @@ static void host_acts(void)
 		break;
 	case 9:
 		shim_run_for(feed_u8());
+		break;
+	case 10:
+		feed_sleep(&nic->fn, feed_u8());
+		break;
+	case 11:
+		if (feed_u8() < 32)
+			feed_shutdown(&nic->fn);
 		break;
 	}
 	shim_fail_nth(0, 0);

@@ -61,7 +61,8 @@ MODULES	:= virtio/virtio virtio/virtio_ring virtio/virtio_pci_common \
 	   virtio/virtio_pci_modern virtio/virtio_balloon virtio/virtio_pci_legacy \
 	   compat/pci_irq block/virtio_blk \
 	   net/virtio_net_main net/virtio_net_rx net/virtio_net_tx \
-	   net/virtio_net_page net/virtio_net_ctrl net/virtio_net_ethtool net/virtio_9p \
+	   net/virtio_net_page net/virtio_net_ctrl net/virtio_net_ethtool \
+	   net/virtio_net_pm net/virtio_9p \
 	   scsi/virtio_scsi_main scsi/virtio_scsi_cmd scsi/virtio_scsi_eh \
 	   scsi/virtio_scsi_event compat/scsi_host char/virtio-rng \
 	   char/virtio_console_main char/virtio_console_ctrl \

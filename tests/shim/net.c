@@ -559,6 +559,38 @@ void unregister_netdev(struct net_device *dev)
 	dev->reg_state = NETREG_UNREGISTERED;
 }
 
+void rtnl_lock(void)
+{
+	mutex_lock(&rtnl);
+}
+
+void rtnl_unlock(void)
+{
+	mutex_unlock(&rtnl);
+}
+
+void netif_device_detach(struct net_device *dev)
+{
+	unsigned int i;
+
+	if (dev->detached)
+		return;
+	dev->detached = true;
+	for (i = 0; i < dev->num_tx_queues && netif_running(dev); i++)
+		netif_tx_stop_queue(&dev->txq[i]);
+}
+
+void netif_device_attach(struct net_device *dev)
+{
+	unsigned int i;
+
+	if (!dev->detached)
+		return;
+	dev->detached = false;
+	for (i = 0; i < dev->num_tx_queues && netif_running(dev); i++)
+		netif_tx_wake_queue(&dev->txq[i]);
+}
+
 /* The link watch takes a reference for later: there is no later any more. */
 static void set_carrier(struct net_device *dev, bool on)
 {
@@ -760,7 +792,9 @@ int shim_net_open(struct net_device *dev)
 	int err = 0;
 
 	mutex_lock(&rtnl);
-	if (!(dev->flags & IFF_UP)) {
+	if (dev->detached) {
+		err = -ENODEV;
+	} else if (!(dev->flags & IFF_UP)) {
 		err = dev->netdev_ops->ndo_validate_addr(dev);
 		if (!err) {
 			dev->flags |= IFF_UP;
@@ -813,7 +847,7 @@ int shim_net_mac(struct net_device *dev, const u8 *mac)
 /* Under the address lock, as the kernel calls it. */
 static void rx_mode_changed(struct net_device *dev)
 {
-	if (dev->flags & IFF_UP)
+	if (dev->flags & IFF_UP && !dev->detached)
 		dev->netdev_ops->ndo_set_rx_mode(dev);
 }
 

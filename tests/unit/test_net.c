@@ -1942,6 +1942,196 @@ static void removal(void **state)
 }
 
 /* Its link changes at the very moment when it is removed. */
+/* Sleep. Everything that a card can be told, and what it knows of that. */
+
+static const u8 asleep_mac[ETH_ALEN] = { 2, 0, 0, 0, 0, 9 };
+
+static struct net_device *plug_and_tell(void)
+{
+	static const u8 uc[ETH_ALEN] = { 2, 0, 0, 0, 0, 1 };
+	static const u8 mc[ETH_ALEN] = { 1, 0, 0, 0, 0, 1 };
+	struct net_device *dev;
+
+	set_pairs(4, 4);
+	dev = plug_and_open();
+	assert_int_equal(shim_net_mac(dev, asleep_mac), 0);
+	assert_int_equal(shim_net_vlan(dev, 5, true), 0);
+	assert_int_equal(shim_net_vlan(dev, 6, true), 0);
+	assert_int_equal(shim_net_vlan(dev, 4095, true), 0);
+	assert_int_equal(shim_net_vlan(dev, 6, false), 0);
+	shim_net_addr(dev, false, uc, true);
+	shim_net_addr(dev, true, mc, true);
+	shim_net_flags(dev, IFF_ALLMULTI);
+	assert_int_equal(shim_net_rx_csum(dev, false), 0);
+	settle();
+	return dev;
+}
+
+static void assert_told(void)
+{
+	assert_int_equal(nic->pairs, 4);
+	assert_memory_equal(nic->mac, asleep_mac, ETH_ALEN);
+	assert_true(test_bit(5, nic->vlans) && test_bit(4095, nic->vlans));
+	assert_false(test_bit(6, nic->vlans));
+	assert_int_equal(nic->num_uc, 1);
+	assert_int_equal(nic->num_mc, 1);
+	assert_true(nic->allmulti);
+	assert_int_equal(nic->offloads & F(VIRTIO_NET_F_GUEST_CSUM), 0);
+}
+
+static void traffic(struct net_device *dev)
+{
+	unsigned int i, sent = nic->num_sent;
+
+	receive(60);
+	receive(1514);
+	for (i = 0; i < 4; i++) {
+		shim_cpu = i;
+		send(dev, 1000);
+	}
+	settle();
+	shim_cpu = 0;
+	assert_int_equal(nic->num_sent, sent + 4);
+}
+
+/* With packets under way in both directions, and with the interface down. */
+static void sleeps(void **state)
+{
+	struct net_device *dev;
+	unsigned int kind, i;
+
+	for (kind = 0; kind < SHIM_SLEEP_KINDS; kind++) {
+		renew();
+		dev = plug_and_tell();
+		assert_told();
+		traffic(dev);
+		nic->hold = true;
+		for (i = 0; i < 10; i++)
+			send(dev, 1000);
+		settle();
+		assert_true(nic_receive(nic, 0, &no_hdr, packet, 60));
+		assert_int_equal(fn_sleep(&nic->fn, kind), 0);
+		nic->hold = false;
+		memset(nic->mac, 0, ETH_ALEN);
+		shim_drop_received();
+
+		/* Nobody gets at it meanwhile. */
+		assert_int_equal(shim_net_open(dev), -ENODEV);
+		shim_net_flags(dev, IFF_ALLMULTI);
+		shim_run_for(1000);
+		assert_int_equal(nic->fn.status, 0);
+
+		assert_int_equal(fn_wake(&nic->fn, kind), 0);
+		settle();
+		assert_told();
+		assert_true(dev->carrier);
+		traffic(dev);
+		shim_net_close(dev);
+
+		/* Down, it sleeps as well, and comes up afterwards. */
+		assert_int_equal(fn_sleep(&nic->fn, kind), 0);
+		memset(nic->mac, 0, ETH_ALEN);
+		assert_int_equal(fn_wake(&nic->fn, kind), 0);
+		settle();
+		assert_int_equal(shim_net_open(dev), 0);
+		settle();
+		assert_told();
+		traffic(dev);
+		unplug();
+	}
+	assert_int_equal(shim_log_count('E') + shim_log_count('W'), 0);
+}
+
+/* A card without any command, and a legacy one's address. */
+static void sleeps_without_commands(void **state)
+{
+	bool legacy = fn_face == FN_LEGACY;
+	struct net_device *dev;
+
+	without(VIRTIO_NET_F_CTRL_VQ);
+	dev = plug_and_open();
+	if (legacy)
+		assert_int_equal(shim_net_mac(dev, asleep_mac), 0);
+	assert_int_equal(fn_sleep(&nic->fn, SHIM_SLEEP_RAM), 0);
+	nic_set_config(nic);
+	/* The link goes down while nobody looks. */
+	nic->config.status = 0;
+	nic_set_config(nic);
+	assert_int_equal(fn_wake(&nic->fn, SHIM_SLEEP_RAM), 0);
+	settle();
+	assert_false(dev->carrier);
+	if (legacy)
+		assert_memory_equal(nic->fn.device_config, asleep_mac, ETH_ALEN);
+	receive(60);
+	unplug();
+}
+
+/* It does not answer any more, or refuses: bounded, and the rest works. */
+static void wakes_silent(void **state)
+{
+	struct net_device *dev;
+	unsigned long begin;
+	unsigned int how;
+
+	for (how = 0; how < 2; how++) {
+		renew();
+		dev = plug_and_tell();
+		assert_int_equal(fn_sleep(&nic->fn, SHIM_SLEEP_RAM), 0);
+		nic->answer = how ? NIC_REFUSES : NIC_IS_SILENT;
+		begin = jiffies;
+		assert_int_equal(fn_wake(&nic->fn, SHIM_SLEEP_RAM), 0);
+		assert_true(jiffies - begin < 11 * HZ);
+		settle();
+		assert_non_null(shim_log_find("does not use 4 queue pairs"));
+		assert_non_null(shim_log_find("does not receive VLAN 5"));
+		assert_int_equal(dev->real_num_tx_queues, 1);
+		traffic(dev);
+		/* It thinks better of it, the next time. */
+		assert_int_equal(fn_sleep(&nic->fn, SHIM_SLEEP_RAM), 0);
+		nic->answer = NIC_ANSWERS;
+		assert_int_equal(fn_wake(&nic->fn, SHIM_SLEEP_RAM), 0);
+		settle();
+		assert_true(test_bit(5, nic->vlans));
+		assert_true(nic->allmulti);
+		traffic(dev);
+		unplug();
+		shim_log_clear();
+	}
+}
+
+/* Gone when it should wake, never awake again, or shut down. */
+static void does_not_wake(void **state)
+{
+	struct net_device *dev;
+	unsigned int how, open;
+
+	for (how = 0; how < 3; how++)
+		for (open = 0; open < 2; open++) {
+			renew();
+			dev = plug_and_tell();
+			nic->hold = true;
+			send(dev, 1000);
+			if (!open)
+				shim_net_close(dev);
+			if (how < 2)
+				assert_int_equal(fn_sleep(&nic->fn, SHIM_SLEEP_RAM), 0);
+			if (how == 0) {
+				nic->fn.gone = true;
+				assert_true(fn_wake(&nic->fn, SHIM_SLEEP_RAM) < 0);
+				settle();
+				assert_false(dev->carrier);
+				shim_net_close(dev);
+				assert_int_equal(shim_net_open(dev), 0);
+			}
+			if (how == 2) {
+				shim_shutdown(&fn_vdev(&nic->fn)->dev);
+				assert_int_equal(nic->fn.status, 0);
+				shim_run_for(1000);
+			}
+			unplug();
+		}
+}
+
 static void link_changes_during_removal(void **state)
 {
 	plug_and_open();
@@ -2389,6 +2579,10 @@ int main(void)
 		net_test(ring_sizes),
 		net_test(link_state),
 		net_test(announce),
+		net_test(sleeps),
+		net_test(sleeps_without_commands),
+		net_test(wakes_silent),
+		net_test(does_not_wake),
 		net_test(removal),
 		net_test(link_changes_during_removal),
 		net_test(announced_during_removal),

@@ -310,7 +310,7 @@ struct net_device {
 	struct netdev_queue *txq;
 	spinlock_t addr_lock;
 	int reg_state;
-	bool carrier;
+	bool carrier, detached;
 	struct list_head list;
 	unsigned int num_napis, notified;
 	void *priv;
@@ -337,6 +337,13 @@ struct net_device *alloc_etherdev_mq(int priv, unsigned int queues);
 void free_netdev(struct net_device *dev);
 int register_netdev(struct net_device *dev);
 void unregister_netdev(struct net_device *dev);
+#define netif_running(d)		(!!((d)->flags & IFF_UP))
+#define netif_tx_lock_bh(d)		local_bh_disable()
+#define netif_tx_unlock_bh(d)		local_bh_enable()
+void netif_device_detach(struct net_device *dev);
+void netif_device_attach(struct net_device *dev);
+void rtnl_lock(void);
+void rtnl_unlock(void);
 void netif_carrier_on(struct net_device *dev);
 void netif_carrier_off(struct net_device *dev);
 #define netif_carrier_ok(d)		((d)->carrier)
