@@ -1,13 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""The main job, to look at: a Q35 guest whose devices are all modern-only, served by the pack.
+"""The main job, to look at: Q35 guests whose devices are all modern-only, served by the pack.
 
 Builds the pack for a kernel, boots the kernel with its own virtio modules left out, has every device
-prove itself across a reboot, and prints a table.
+prove itself across a reboot, and prints a table: first of the machine that libvirt makes of libvirt/q35.xml,
+then of one with more disks, a CD-ROM and a console.
 """
 
 import argparse
 import hashlib
+import json
 import os
 import re
 import sys
@@ -19,6 +21,8 @@ from vmlib import devices, kernels, userland
 from vmlib.guest import Guest, make_ext4
 from vmlib.host import REPO, VmError, scratch
 from vmlib.machine import Machine
+from vmlib.libvirt import LibvirtMachine
+from vmlib.p9io import RUN, build_p9io, pattern
 from vmlib.ports import receive, transfer
 
 MIB = 1 << 20
@@ -29,6 +33,7 @@ class Subject:
     a reboot; after() returns what has been proved by then, in a few words; failing is raising VmError."""
 
     name = device = None
+    virtio = True
 
     def before(self, vm):
         raise NotImplementedError
@@ -63,26 +68,30 @@ class RootDisk(Subject):
 class RawDisk(Subject):
     name = "data4k"
     total = 256 * MIB
+    block = 4096
 
     def __init__(self, folder):
         image = folder / "data4k.img"
         image.touch()
         os.truncate(image, self.total)
-        self.device = devices.disk(self.name, image, logical_block_size=4096, physical_block_size=4096)
+        self.device = devices.disk(self.name, image, logical_block_size=self.block,
+                                   physical_block_size=self.block)
 
     def _blkio(self, vm, mode):
         return vm.run(f"blkio {mode} /dev/{vm.disk(self.name)} seed=7 depth=32 total={self.total} fresh=1",
                       timeout=300, watch=lambda line: line.startswith("progress") and say(f"  {mode}: {line}"))
 
     def before(self, vm):
+        vm.wait_until(lambda: vm.disk(self.name), "its disk")
         block = vm.read(f"/sys/block/{vm.disk(self.name)}/queue/logical_block_size")
-        if block != "4096":
+        if block != str(self.block):
             raise VmError(f"its block size reads {block}")
         self._blkio(vm, "write")
 
     def after(self, vm):
+        vm.wait_until(lambda: vm.disk(self.name), "its disk")
         self._blkio(vm, "verify")
-        return f"4K blocks; {self.total // MIB} MiB in random pieces at depth 32, right after the reboot"
+        return f"blocks of {self.block}; {self.total // MIB} MiB in random pieces at depth 32, right after the reboot"
 
 
 class FileDisk(Subject):
@@ -189,8 +198,13 @@ class Nic(Subject):
     peer = "10.0.2.100 5000"
 
     def __init__(self):
-        forward = f"tcp:{self.peer.replace(' ', ':')}-cmd:{userland.host_program('netio')} serve -"
-        self.device = devices.nic(self.name, devices.user_network(guestfwd=[{"str": forward}]))
+        self.device = devices.nic(self.name, devices.user_network(**self.network()))
+
+    @classmethod
+    def network(cls):
+        """What QEMU is told of the peer."""
+        forward = f"tcp:{cls.peer.replace(' ', ':')}-cmd:{userland.host_program('netio')} serve -"
+        return {"guestfwd": [{"str": forward}]}
 
     def _join(self, vm):
         interface = vm.nic(self.name)
@@ -289,11 +303,14 @@ class Console(Subject):
         port = devices.Port("channel0", folder, port_name=self.channel, nr=1)
         self.device = devices.serial(self.name, [self.console, port])
 
-    def _check(self, vm, total, seed):
+    def _channel(self, vm, total, seed):
         vm.wait_until(lambda: vm.port("channel0"), "the channel")
         attribute = f"/sys/class/virtio-ports/{vm.port('channel0')[5:]}/name"
         vm.wait_until(lambda: vm.status(f"cat {attribute}")[1].strip() == self.channel, "the channel's name")
         transfer(vm, "channel0", total, seed)
+
+    def _check(self, vm, total, seed):
+        self._channel(vm, total, seed)
         with self.console.connect() as sock:
             vm.run(f"echo this is console {seed} > /dev/hvc0")
             said = b"this is console %d\r\n" % seed
@@ -311,6 +328,138 @@ class Console(Subject):
     def after(self, vm):
         self._check(vm, self.total, 6)
         return f"port {self.channel}: {self.total // MIB} MiB each way, every byte checked; /dev/hvc0 both ways"
+
+
+class LibvirtRoot(RootDisk):
+    """What follows are the devices of the machine that libvirt makes, by the names that it has given them. A unit is
+    on a device; the rest are devices themselves."""
+
+    name = "virtio-disk0"
+
+    def __init__(self):
+        pass
+
+
+class LibvirtData(RawDisk):
+    name, on, block = "scsi0-0-0-0", "scsi0", 512
+    total = 128 * MIB
+
+    def __init__(self, image):
+        image.touch()
+        os.truncate(image, self.total)
+
+
+class LibvirtNic(Nic):
+    name = "net0"
+    total = 64 * MIB
+
+    def __init__(self):
+        pass
+
+    def after(self, vm):
+        proved, address = super().after(vm), vm.read(f"/sys/class/net/{vm.nic(self.name)}/address")
+        if address != "52:54:00:00:00:01":
+            raise VmError(f"its address is {address}")
+        return proved
+
+
+class LibvirtRng(Rng):
+    name = "rng0"
+
+    def __init__(self):
+        pass
+
+
+class LibvirtBalloon(Balloon):
+    name = "balloon0"
+
+    def __init__(self):
+        pass
+
+
+class LibvirtChannel(Console):
+    name, on = "channel0", "virtio-serial0"
+    total = 8 * MIB
+
+    def __init__(self):
+        pass
+
+    def _check(self, vm, total, seed):
+        self._channel(vm, total, seed)
+        job = vm.start(f"qga {vm.port(self.name)} /")
+        job.expect("ready")
+        with vm.unit(self.name)[1].connect() as sock:
+            sock.sendall(json.dumps({"execute": "guest-ping"}).encode() + b"\n")
+            answer = json.loads(receive(sock, len(b'{"return": {}}\n'), 30))
+        job.kill()
+        if answer != {"return": {}}:
+            raise VmError(f"the agent's answer to a ping is {answer}")
+
+    def after(self, vm):
+        self._check(vm, self.total, 6)
+        return f"port {self.channel}: {self.total // MIB} MiB each way, every byte checked; an agent answers a ping"
+
+
+class LibvirtShare(Subject):
+    """A folder of the host; where the kernel has no 9p file system, a module of the tests is in its place."""
+
+    name, tag = "fs0", "share"
+    size = 2 * MIB
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def _copy(self, vm, seed):
+        data = pattern(self.size, seed)
+        (self.folder / f"host{seed}").write_bytes(data)
+        if "p9io" in vm.guest.modules:
+            vm.run(f"modprobe p9io tag={self.tag} options=trans=virtio && "
+                   f"echo read host{seed} {self.size} {seed} > {RUN} && "
+                   f"echo write guest{seed} {self.size} {seed} > {RUN}; status=$?; rmmod p9io; exit $status")
+        else:
+            vm.run(f"modprobe 9p && mount -t 9p -o trans=virtio,version=9p2000.L {self.tag} /mnt && "
+                   f"cp /mnt/host{seed} /tmp/share && cp /tmp/share /mnt/guest{seed}; status=$?; umount /mnt; "
+                   "exit $status")
+        if (self.folder / f"guest{seed}").read_bytes() != data:
+            raise VmError("what the guest has written is not what it shall have")
+
+    def before(self, vm):
+        self._copy(vm, 1)
+
+    def after(self, vm):
+        self._copy(vm, 2)
+        return f"{self.size // MIB} MiB by 9p each way, compared, on either side of the reboot"
+
+
+class Other(Subject):
+    """A device that is not virtio, and the kernel's own business: it is there."""
+
+    virtio = False
+
+    def __init__(self, name, kind):
+        self.name, self.kind = name, kind
+
+    def before(self, vm):
+        pass
+
+    def after(self, vm):
+        kind = vm.read(f"{vm.pci(self.name)}/class")
+        if kind != self.kind:
+            raise VmError(f"its class reads {kind}")
+        return f"not virtio, nothing for the pack: it is there, class {kind}"
+
+
+class Serial(Subject):
+    """The console of the machine, which is a serial port."""
+
+    name, virtio = "serial0", False
+
+    def before(self, vm):
+        vm.run("echo a line for the serial console > /dev/ttyS0")
+
+    def after(self, vm):
+        vm.wait_until(lambda: "a line for the serial console" in vm.console.read_text(errors="replace"), "its line")
+        return "not virtio, nothing for the pack: the kernel's log, and what was written to /dev/ttyS0"
 
 
 _began = time.monotonic()
@@ -377,12 +526,21 @@ def attempt(failed, subject, action, *args):
         return None
 
 
-def with_pack(kernel, guest, subjects):
+def row_of(vm, subject):
+    """A subject's row of the table, but for what it has proved."""
+    if subject.virtio:
+        return check_modern(vm, subject)
+    if subject.name not in vm.places:
+        return {"device": subject.name, "interface": "not virtio"}
+    return {"device": subject.name, "id": vm.pci_id(subject.name), "slot": Path(vm.pci(subject.name)).name,
+            "interface": "not virtio"}
+
+
+def with_pack(machine, subjects):
     """Boots with the pack. Returns a table row for each subject, and what failed of which."""
     failed, rows = {}, []
-    vm = Machine(f"demo-{kernel.name}", guest, devices_of(subjects), root=True)
-    with vm:
-        say(f"up: {vm.run('uname -sr').strip()}, root on /dev/{vm.disk('root')}")
+    with machine as vm:
+        say(f"up: {vm.run('uname -sr').strip()}, root on /dev/{vm.disk(subjects[0].name)}")
         for subject in subjects:
             say(f"{subject.name}: at work")
             attempt(failed, subject, subject.before, vm)
@@ -391,11 +549,40 @@ def with_pack(kernel, guest, subjects):
         for subject in subjects:
             say(f"{subject.name}: checking")
             proved = attempt(failed, subject, subject.after, vm)
-            row = attempt(failed, subject, check_modern, vm, subject) or {"device": subject.name}
+            row = attempt(failed, subject, row_of, vm, subject) or {"device": subject.name}
             rows.append({**row, "proved": failed.get(subject) or proved})
         vm.finish()
     say(f"down again, and nothing suspicious in the log: {vm.console.relative_to(REPO)}")
     return rows, failed
+
+
+def libvirts_machine(kernel):
+    """The machine of libvirt/q35.xml. Returns what with_pack() does."""
+    guest = Guest(kernel, also=("9p",))
+    if "9p" not in guest.modules:
+        guest.modules["p9io"] = (build_p9io(kernel), ["9pnet"])
+    with scratch(f"demo-{kernel.name}-libvirt") as folder:
+        images = {name: folder / name for name in ("el6-root.img", "el6-data.img")}
+        (folder / "share").mkdir()
+        guest.write_root(images["el6-root.img"])
+        subjects = [LibvirtRoot(), LibvirtData(images["el6-data.img"]), LibvirtNic(), LibvirtChannel(), LibvirtShare(
+            folder / "share"), LibvirtRng(), LibvirtBalloon(), Serial(), Other("video0", "0x030000"),
+            Other("usb", "0x0c0330")]
+        machine = LibvirtMachine(f"demo-{kernel.name}-libvirt", guest, folder, images, folder / "share", Nic.network(),
+                                 load=LIBVIRT_LOAD)
+        for subject in subjects:
+            [subject.device] = [each for each in machine.devices
+                                if each.name == getattr(subject, "on", subject.name)] or [None]
+        unproved = {each.name for each in machine.devices} - {subject.device.name for subject in subjects
+                                                              if subject.device}
+        if unproved:
+            raise VmError(f"nothing proves {', '.join(sorted(unproved))}")
+        say(f"booting the machine that libvirt makes of q35.xml: {len(machine.devices)} virtio devices")
+        return with_pack(machine, subjects)
+
+
+LIBVIRT_LOAD = ("virtio_pci", "virtio_blk", "virtio_net", "sd_mod", "virtio_scsi", "virtio_console", "virtio_balloon",
+                "virtio_rng", "9pnet_virtio")
 
 
 def print_table(rows):
@@ -421,6 +608,7 @@ def demo(name, root):
     userland.files()
     say(f"building the pack against {kernel.build}")
     guest = Guest(kernel)
+    libvirts, failed_there = libvirts_machine(kernel)
     with scratch(f"demo-{kernel.name}") as folder:
         controller = devices.scsi("scsi")
         subjects = [RootDisk(folder, guest, controller if root == "scsi" else None), RawDisk(folder),
@@ -429,16 +617,20 @@ def demo(name, root):
         without_pack(kernel, subjects)
         say(f"booting Q35 with {len(devices_of(subjects))} modern-only devices on PCI Express root ports; "
             f"the pack's modules: {', '.join(sorted(guest.pack))}")
-        rows, failed = with_pack(kernel, guest, subjects)
+        rows, failed = with_pack(Machine(f"demo-{kernel.name}", guest, devices_of(subjects), root=True), subjects)
+    print("\nThe machine that libvirt makes of q35.xml:")
+    print_table(libvirts)
+    print("The machine with more disks, a CD-ROM and a console:")
     print_table(rows)
     if kernel.name == kernels.DISTRO:
         print("This was the distribution's kernel. For a RHEL 6 or CentOS 6 kernel, register one:\n"
               "    tests/vm/add-kernel --release 6.10                        from a CentOS vault mirror\n"
               "    tests/vm/add-kernel NAME --rpm kernel-….rpm kernel-devel-….rpm\n"
               "and then: make demo KERNEL=6.10")
+    print(f"demo: {len(libvirts) - len(failed_there)} of {len(libvirts)} devices of libvirt's q35.xml work")
     print(f"demo: {len(rows) - len(failed)} of {len(rows)} devices work "
           f"(kernel {kernel.release}, q35, modern-only)")
-    return 1 if failed else 0
+    return 1 if failed or failed_there else 0
 
 
 def main():

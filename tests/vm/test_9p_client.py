@@ -3,38 +3,15 @@
 tests (guest/p9io) takes the place of one."""
 
 import contextlib
-import os
-import shutil
 
 import pytest
 
 from vmlib import devices
-from vmlib.guest import build_pack
-from vmlib.host import BUILD, REPO, alone, run
+from vmlib.p9io import RUN, build_p9io, pattern
 
 MIB = 1 << 20
 LOAD = ("virtio_pci", "9pnet_virtio")
 SIZES = (0, 1, 8168, 8169, 100_000, 3 * MIB + 17)
-RUN = "/sys/module/p9io/parameters/run"
-
-
-def pattern(size, seed):
-    """What p9io writes."""
-    row = bytes(i * 7 & 0xff for i in range(256))
-    rows = [bytes((byte + 13 * n + seed) & 0xff for byte in row) for n in range(256)]
-    return b"".join(rows[n & 0xff] for n in range(size // 256 + 1))[:size]
-
-
-def build_p9io(kernel):
-    """Builds the module as the pack has been built; returns its file."""
-    build_pack(kernel)
-    pack, out = BUILD / kernel.name, BUILD / "p9io" / kernel.name
-    with alone(out):
-        shutil.copytree(REPO / "tests/vm/guest/p9io", out, dirs_exist_ok=True)
-        run("make", "-s", "-C", kernel.build, f"M={out}", f"CC={(pack / 'toolchain/cc').read_text().strip()}",
-            f"LD={(pack / 'toolchain/ld').read_text().strip()}", "modules",
-            env={**os.environ, "VIRTIO_MODERN_ROOT": str(pack), "MAKEFLAGS": ""})
-    return out / "p9io.ko"
 
 
 @pytest.fixture(scope="module")

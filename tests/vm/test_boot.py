@@ -19,6 +19,7 @@ def test_demo(kernel, root):
     machine.STARTED_AGAIN += [line for line in done.stderr.splitlines() if line.startswith("started again: ")]
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
+    assert lines[-2] == "demo: 10 of 10 devices of libvirt's q35.xml work"
     assert lines[-1] == f"demo: 9 of 9 devices work (kernel {kernel.release}, q35, modern-only)"
     [without] = [line for line in lines if "without the pack:" in line and "booting" not in line]
     expected = ("no disk and no network interface is found" if kernel.old else

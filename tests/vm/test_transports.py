@@ -14,8 +14,8 @@ from vmlib import devices
 from vmlib.host import VmError
 from vmlib.matrix import Cell
 from vmlib.net import PORT
+from vmlib.p9io import RUN, build_p9io, pattern
 from vmlib.ports import transfer
-from test_9p_client import RUN, build_p9io, pattern
 from test_data import sparse
 
 MIB = 1 << 20

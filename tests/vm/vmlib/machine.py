@@ -51,6 +51,9 @@ class HungEarly(VmError):
 class Machine:
     """One machine; it can be booted again after it has ended, with the same disks and log."""
 
+    CONSOLE = "console"         # the chardev of ttyS0
+    SERIALS = ("-serial", "chardev:console", "-serial", "chardev:agent")
+
     def __init__(self, name, guest, devices=(), root=False, resume=None, smp=1, memory=320, spare_ports=0,
                  load=("virtio_pci", "virtio_blk", "virtio_net", "sd_mod", "sr_mod", "sg", "virtio_scsi",
                        "virtio_console",
@@ -88,19 +91,9 @@ class Machine:
 
     def _command_line(self, smp, memory, spare_ports, append, trace, extra, accel, board):
         cpu = {"tcg": "Nehalem", "kvm": "host"}.get(accel.split(",")[0], "max")
-        modules = ["crc32c_generic", "ext4", "pciehp", *self.load]
-        # 6.0 drives its NMI watchdog by the timer where there are no counters; under TCG an NMI now
-        # and then costs it the interrupt that should have ended a halt. On a busy host, 2.6.32's timer
-        # check takes a late tick for a missing one, and panics.
-        append = ("console=ttyS0,115200 panic=-1 printk.time=1 nmi_watchdog=0 no_timer_check "
-                  "sysrq_always_enabled VM_MODULES=" +
-                  ",".join(name for name in modules if name in self.guest.modules) +
-                  (f" VM_RESUME={self._disk_place(self.resume)}" if self.resume else "") +
-                  (f" VM_ROOT={self._root_place()} " if self.root else " ") + append)
         argv = ["qemu-system-x86_64", "-name", self.name, "-accel", accel, "-cpu", cpu, "-smp", str(smp),
                 "-m", str(memory), "-M", board, "-nodefaults", "-no-user-config", "-display", "none",
-                "-action", "reboot=shutdown", "-kernel", str(self.guest.kernel.vmlinuz),
-                "-initrd", str(self.initramfs), "-append", append, *extra]
+                *self._kernel(append), *extra]
         ports = len(self.devices) + spare_ports
         for n in range(ports):
             if n < len(self.devices) and self.devices[n].on_root:
@@ -122,6 +115,20 @@ class Machine:
         if trace:
             argv += ["-D", str(self.logs / "trace.log")]
         return argv
+
+    def _kernel(self, append):
+        """The arguments that have a kernel, what it is told, and what a restart of it does."""
+        modules = ["crc32c_generic", "ext4", "pciehp", *self.load]
+        # 6.0 drives its NMI watchdog by the timer where there are no counters; under TCG an NMI now
+        # and then costs it the interrupt that should have ended a halt. On a busy host, 2.6.32's timer
+        # check takes a late tick for a missing one, and panics.
+        append = ("console=ttyS0,115200 panic=-1 printk.time=1 nmi_watchdog=0 no_timer_check "
+                  "sysrq_always_enabled VM_MODULES=" +
+                  ",".join(name for name in modules if name in self.guest.modules) +
+                  (f" VM_RESUME={self._disk_place(self.resume)}" if self.resume else "") +
+                  (f" VM_ROOT={self._root_place()} " if self.root else " ") + append)
+        return ["-action", "reboot=shutdown", "-kernel", str(self.guest.kernel.vmlinuz),
+                "-initrd", str(self.initramfs), "-append", append]
 
     def _root_address(self, n):
         """(slot, function) of a device on the root bus: eight in a slot, from the last one but one downwards."""
@@ -168,9 +175,9 @@ class Machine:
         terminal.listen(1)
         self.terminal = terminal.getsockname()
         argv = ["setpriv", "--pdeathsig", "KILL", "--", *self.argv,
-                "-chardev", f"socket,id=console,fd={terminal.fileno()},server=on,wait=off,"
-                            f"logfile={self.console},logappend=on", "-serial", "chardev:console",
-                "-chardev", f"socket,id=agent,fd={guests.fileno()}", "-serial", "chardev:agent",
+                "-chardev", f"socket,id={self.CONSOLE},fd={terminal.fileno()},server=on,wait=off,"
+                            f"logfile={self.console},logappend=on",
+                "-chardev", f"socket,id=agent,fd={guests.fileno()}", *self.SERIALS,
                 "-chardev", f"socket,id=qmp,fd={qemus.fileno()}", "-mon", "chardev=qmp,mode=control"]
         theirs = (terminal, guests, qemus)
         inherited = [fd for device in self.devices for fd in device.fds]
@@ -376,7 +383,7 @@ class Machine:
             with socket.socket(socket.AF_UNIX) as terminal:
                 terminal.connect(self.terminal)
                 for key in b"lw":
-                    self.qmp.command("chardev-send-break", id="console")
+                    self.qmp.command("chardev-send-break", id=self.CONSOLE)
                     terminal.send(bytes([key]))
                     limit = time.monotonic() + 3
                     while time.monotonic() < limit and select.select([terminal], [], [], 1)[0]:
