@@ -5,6 +5,7 @@
 #   make features KDIR=…    what compat/ found in that kernel
 #   make demo [KERNEL=…] [ROOT=scsi]   boots a Q35 guest from a modern-only disk
 #   make check [KERNEL=…]   every test; check-build, -unit, -hostile, -vm: one suite
+#   make check-vm LONG=1    with those that take minutes on each kernel
 #   make bench [KERNEL=…]   beside the kernel's own drivers
 #   make lint               sparse, style, shellcheck and the project's own rules
 #   make install            into /lib/modules of the kernel that KDIR is for
@@ -112,13 +113,13 @@ deps:
 
 # The newest kernel of the distribution, for what needs one to build against.
 DISTRO_KDIR = $(shell ls -d /lib/modules/*/build 2>/dev/null | sort -V | tail -n 1)
-KERNEL_ARG  = $(if $(KERNEL),--kernel $(KERNEL))
+KERNEL_ARG  = $(if $(KERNEL),--kernel $(KERNEL)) $(if $(LONG),--long)
 
 demo: deps
-	@$(PYTHON) tests/vm/demo.py $(KERNEL_ARG) $(if $(ROOT),--root $(ROOT))
+	@$(PYTHON) tests/vm/demo.py $(if $(KERNEL),--kernel $(KERNEL)) $(if $(ROOT),--root $(ROOT))
 
 bench: deps
-	@$(PYTHON) tests/bench/bench.py $(KERNEL_ARG)
+	@$(PYTHON) tests/bench/bench.py $(if $(KERNEL),--kernel $(KERNEL))
 
 check: lint check-build check-unit check-hostile check-vm
 

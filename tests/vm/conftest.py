@@ -17,11 +17,14 @@ from vmlib.matrix import MATRIX, PAGE
 def pytest_addoption(parser):
     parser.addoption("--kernel", default=os.environ.get("VM_KERNEL"), metavar="NAME",
                      help="run on this kernel only (default: the distribution's and every registered one)")
+    parser.addoption("--long", action="store_true", default=bool(os.environ.get("VM_LONG")),
+                     help="also what takes minutes on each kernel")
     parser.addoption("--stock", action="store_true",
                      help="the kernel's own drivers instead of the pack's: are the tests right? (not on EL6)")
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "long: takes minutes on each kernel")
     if name := config.getoption("--kernel"):
         try:
             kernels.find(name)
@@ -34,6 +37,8 @@ def pytest_collection_modifyitems(config, items):
     """Tests of a file on one kernel share machines: with pytest-xdist they stay in one process. What is to be known of
     a cell of the matrix goes along with its reports."""
     for item in items:
+        if item.get_closest_marker("long") and not config.getoption("--long"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: pytest --long, or make check-vm LONG=1"))
         params = item.callspec.params if hasattr(item, "callspec") else {}
         if "cell" in params:
             item.user_properties += [("cell", [params["kernel"], *params["cell"]]),

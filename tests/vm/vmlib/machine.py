@@ -200,6 +200,9 @@ class Machine:
         if where is None:
             self._start_again()
             where = self.agent.hello(self.boot_timeout)
+        self._came_up(where)
+
+    def _came_up(self, where):
         self._note_second_tries()
         wanted = "root" if self.root else "initramfs"
         if where != wanted:
@@ -247,6 +250,12 @@ class Machine:
         self.qmp.wait_event("RESET", guest=True)
         self._expect_hello()    # not sooner: the firmware resets the machine once more
         self.qmp.command("set-action", reboot="shutdown")
+
+    def kexec(self, command="kexec -e -x"):
+        """The guest goes on as another kernel, by a command that does not return. Nothing resets the machine, so
+        whatever hangs afterwards, at whatever time, may be the pack's doing: there is no second start."""
+        self.agent.start(command)
+        self._came_up(self.agent.hello(self.boot_timeout))
 
     def sleep(self, meanwhile=lambda: None, may_fail=False):
         """Suspend to RAM, and awake again. may_fail: not all devices may have come back."""

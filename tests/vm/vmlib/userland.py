@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The guest's user space: busybox, ethtool and our own programs, static, for 2.6.32 and everything later.
+"""The guest's user space: busybox, ethtool, kexec and our own programs, static, for 2.6.32 and everything later.
 
-Debian's binaries are linked with a C library that refuses kernels this old, so both are built here
+Debian's binaries are linked with a C library that refuses kernels this old, so they are built here
 from Debian's source packages with musl. The results are kept in the cache.
 """
 
@@ -133,6 +133,19 @@ def guest_agent():
     for path in re.findall(r"(/\S+) \(0x", run("ldd", program)):
         found[path[1:]] = Path(path).resolve()
     return found
+
+
+def _build_kexec(out, tmp):
+    source = _fetch("kexec-tools", tmp)
+    run("sh", "configure", "--without-zlib", "--without-lzma", "--without-xen", "CC=musl-gcc", "BUILD_CC=gcc",
+        f"CFLAGS=-O2 -static -idirafter {_kernel_headers(tmp)}", "LDFLAGS=-static", cwd=source)
+    run("make", "-C", source, f"-j{os.cpu_count()}", "build/sbin/kexec")
+    run("strip", "-o", out / "kexec", source / "build/sbin/kexec")
+
+
+def kexec():
+    """kexec, for the guests that start another kernel: {path in the guest: host file}."""
+    return {"bin/kexec": _cached("kexec", [], _build_kexec) / "kexec"}
 
 
 def host_program(name):
