@@ -83,6 +83,7 @@ INSTALL_MOD_DIR ?= extra/virtio-modern
 install: modules
 	+@$(KBUILD) M=$(OUT) INSTALL_MOD_DIR=$(INSTALL_MOD_DIR) modules_install
 	@echo "Installed for $(KREL). Before the next boot its initramfs must be made anew, with all of these modules or none: see docs/install.md."
+	@$(TOP)/tools/installed "$(VERSION)" "$(KREL)" "$(INSTALL_MOD_PATH)"
 
 clean:
 	rm -rf $(TOP)/build

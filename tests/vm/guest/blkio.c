@@ -6,7 +6,9 @@
  *	blkio verify DEV [… fresh=1]			what `write` left there
  *	blkio read   DEV [seed= count= depth= max=]	random reads of max bytes; in
  *							order with seq=1
- *	blkio churn  DEV [seed= seconds= depth= max=]	random I/O, failures are counted
+ *	blkio churn  DEV [seed= seconds= depth= max=]	random I/O, failures are counted;
+ *							once=1: the first ends it, which
+ *							is said to begin with the first success
  *	blkio sync   PATH [seed= count=]		records, each fsynced, then reported
  *	blkio synced PATH [seed= count=]		the first count of them
  *
@@ -52,7 +54,7 @@ struct slot {
 };
 
 static struct {
-	uint64_t seed, total, count, depth, max, seconds, fresh, size, nosync, seq;
+	uint64_t seed, total, count, depth, max, seconds, fresh, size, nosync, seq, once;
 } opt = { .seed = 1, .total = 64 << 20, .count = 1000, .depth = 32, .seconds = 10 };
 
 static int fd;
@@ -357,7 +359,13 @@ static void do_read(void)
 
 static bool next_churn(struct piece *p, bool *is_write)
 {
-	if (now_ms() - start_ms >= opt.seconds * 1000)
+	static bool said;
+
+	if (!said && (done_requests || !opt.once)) {
+		printf("churning\n");
+		said = true;
+	}
+	if (now_ms() - start_ms >= opt.seconds * 1000 || (opt.once && failed_requests))
 		return false;
 	*p = random_piece(&schedule.rng, ++schedule.generation);
 	*is_write = next_random(&schedule.rng) & 1;
@@ -369,7 +377,6 @@ static bool next_churn(struct piece *p, bool *is_write)
 
 static void do_churn(void)
 {
-	printf("churning\n");
 	run(&(struct job){ .next = next_churn, .tolerant = true });
 	summary("churn");
 }
@@ -442,7 +449,7 @@ static const struct mode {
 static void usage(void)
 {
 	fprintf(stderr, "usage: blkio write|verify|read|churn|sync|synced PATH "
-			"[seed= total= count= depth= max= seconds= fresh= size= nosync= seq=]\n");
+			"[seed= total= count= depth= max= seconds= fresh= size= nosync= seq= once=]\n");
 	exit(2);
 }
 
@@ -452,7 +459,7 @@ static void parse_option(const char *arg)
 		{ "seed", &opt.seed },   { "total", &opt.total }, { "count", &opt.count },
 		{ "depth", &opt.depth }, { "max", &opt.max },     { "seconds", &opt.seconds },
 		{ "fresh", &opt.fresh }, { "size", &opt.size },       { "nosync", &opt.nosync },
-		{ "seq", &opt.seq },
+		{ "seq", &opt.seq },     { "once", &opt.once },
 	};
 
 	if (!set_number(known, sizeof(known) / sizeof(*known), arg))

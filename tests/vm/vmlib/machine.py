@@ -453,6 +453,10 @@ class Machine:
             return " ".join(f"/sys/bus/pci/devices/0000:00:{slot:02x}.{function}{each}" for each in patterns)
         return " ".join(f"/sys/bus/pci/devices/0000:00:{port + 2:02x}.0/0000:??:??.?{each}" for each in patterns)
 
+    def place(self, name, pattern):
+        """A pattern, for the guest's shell, for what is below a device's folder in sysfs."""
+        return self._place(name, pattern)
+
     def _find(self, places):
         return self.run(f"for path in {places}; do [ ! -e $path ] || echo $path; done").split()
 
@@ -633,11 +637,11 @@ class Machine:
         """What QEMU says of a disk: what is in it, its tray, its cache."""
         return self._of_disk("query-block", name)
 
-    def wait_until(self, condition, what, timeout=20):
-        """Calls condition() until it is true."""
+    def wait_until(self, condition, what, timeout=20, every=0.2):
+        """Calls condition() until it is true, with so many seconds in between."""
         deadline = time.monotonic() + timeout
         while not condition():
             if time.monotonic() > deadline:
                 self._autopsy()
                 raise Silence(f"{self.name}: {what}: not within {timeout} s")
-            time.sleep(0.2)
+            time.sleep(every)
