@@ -349,6 +349,9 @@ static void p9v_restart(struct p9v_chan *chan)
 			 chan->num_held);
 	err = p9v_stop(chan);
 	chan->vq = vq;
+	/* The kernel that comes next must not find it at work. */
+	if (vdev->shut_down)
+		return;
 	if (!err)
 		err = virtio_restart_device(vdev);
 	if (!err) {

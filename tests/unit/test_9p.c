@@ -596,11 +596,6 @@ static void left_behind(void **state)
 	fn_unplug(&share->fn);
 }
 
-/*
- * 2.6.32's client uses a slot anew as soon as its user has gone, whether or not
- * the device has it. The new request has to wait for the old one.
- */
-#ifndef COMPAT_HAVE_P9_REQ_FCALL
 /* Mounted, the machine stays awake; otherwise the device works afterwards. */
 static void sleeps(void **state)
 {
@@ -638,6 +633,25 @@ static void sleeps(void **state)
 	umount_it();
 }
 
+/* Unmounted after a shutdown, with a request that the device had: it stays off. */
+static void unmounted_after_shutdown(void **state)
+{
+	plug();
+	mount_it();
+	share->hold = true;
+	send(1);
+	shim_shutdown(&fn_vdev(&share->fn)->dev);
+	assert_int_equal(share->fn.status, 0);
+	umount_it();
+	assert_int_equal(share->fn.status, 0);
+	fn_unplug(&share->fn);
+}
+
+/*
+ * 2.6.32's client uses a slot anew as soon as its user has gone, whether or not
+ * the device has it. The new request has to wait for the old one.
+ */
+#ifndef COMPAT_HAVE_P9_REQ_FCALL
 static void slot_used_anew(void **state)
 {
 	plug();
@@ -691,8 +705,8 @@ int main(void)
 		test(message_sizes), test(full_ring), test(killed_for_room),
 		test(flushes), test(lies), test(broken), test(broken_for_room),
 		test(removed), test(removed_unmounted), test(left_behind),
+		test(sleeps), test(unmounted_after_shutdown),
 #ifndef COMPAT_HAVE_P9_REQ_FCALL
-		test(sleeps),
 		test(slot_used_anew),
 #endif
 		test(mapping_fails),

@@ -406,7 +406,6 @@ static void broken_at_once(void **state)
 	unplug(&first);
 }
 
-/* Whatever can fail while it is plugged in does, and nothing is left. */
 /*
  * What it was asked for before a sleep, or had and was not read, nobody gets;
  * what comes after is new. A reader waits meanwhile.
@@ -462,9 +461,14 @@ static void does_not_wake(void **state)
 	settle();
 	shim_shutdown(&fn_vdev(&first.fn)->dev);
 	assert_int_equal(first.fn.status, 0);
+	/* What there was; and then a reader waits, which is no busy loop. */
+	assert_int_equal(shim_rng_read(buf, 64, false), 64);
+	assert_int_equal(shim_rng_read(buf, 64, true), -EAGAIN);
+	assert_int_equal(first.fn.status, 0);
 	unplug(&first);
 }
 
+/* Whatever can fail while it is plugged in does, and nothing is left. */
 static void failures(void **state)
 {
 	unsigned int n;
