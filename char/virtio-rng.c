@@ -337,6 +337,12 @@ static void virtrng_resume(struct virtio_device *vdev)
 	spin_unlock_irq(&vr->vq_lock);
 }
 
+/* Nor is it asked for anything under the next kernel. */
+static void virtrng_shutdown(struct virtio_device *vdev)
+{
+	virtrng_suspend(vdev);
+}
+
 static const struct virtio_device_id virtrng_id_table[] = {
 	{ VIRTIO_ID_RNG, VIRTIO_DEV_ANY_ID },
 	{ 0 }
@@ -352,6 +358,7 @@ static struct virtio_driver virtrng_driver = {
 	.fail		= virtrng_fail,
 	.suspend	= virtrng_suspend,
 	.resume		= virtrng_resume,
+	.shutdown	= virtrng_shutdown,
 };
 
 static int __init virtrng_init(void)

@@ -640,6 +640,9 @@ static void unmounted_after_shutdown(void **state)
 	mount_it();
 	share->hold = true;
 	send(1);
+	fn_serve_all();
+	share->keep = true;
+	assert_int_equal(shim_p9_give_up(client, 1, 30), 0);
 	shim_shutdown(&fn_vdev(&share->fn)->dev);
 	assert_int_equal(share->fn.status, 0);
 	umount_it();
