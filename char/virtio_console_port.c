@@ -671,6 +671,9 @@ void virtcons_unpark_slot(struct virtcons_slot *slot, bool multiport)
 		virtcons_fill_slot(slot);
 
 	spin_lock_irq(&slot->lock);
+	/* The interrupt may have been lost in the reset. */
+	if (!list_empty(&slot->received) && slot->port)
+		virtcons_wake(slot->port, POLL_IN);
 	if (slot->full && virtcons_has_room(slot) && slot->port)
 		virtcons_wake(slot->port, POLL_OUT);
 	spin_unlock_irq(&slot->lock);

@@ -565,6 +565,8 @@ int virtio_suspend_device(struct virtio_device *vdev)
 	if (err) {
 		dev_err(&vdev->dev, "%s: cannot stop the device for a sleep now (%d); the machine stays awake\n",
 			vdev->config->bus_name(vdev), err);
+		/* What it was about to do about a change it may have dropped. */
+		vdev->config_pending = true;
 		virtio_config_enable(vdev);
 		return err;
 	}

@@ -109,6 +109,7 @@ void feed_rebind(struct fn *fn)
 
 	if (!vdev)
 		return;
+	shim_freeze(false);
 	shim_unbind(&vdev->dev);
 	shim_bind(&vdev->dev);
 }

@@ -354,10 +354,7 @@ static void host_acts(void)
 			shim_set_depth(sdev, feed_u16());
 		break;
 	case 3:
-		if (vdev) {
-			shim_unbind(&vdev->dev);
-			shim_bind(&vdev->dev);
-		}
+		feed_rebind(&hba->fn);
 		break;
 	case 4:
 		if (vdev && vdev->dev.driver)

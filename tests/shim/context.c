@@ -276,6 +276,7 @@ static struct work_struct *running;
 #define HANG_MS	(10 * 60 * 1000)
 static unsigned long slept;
 static unsigned int depth;
+static bool frozen;
 
 static bool shim_queue_work(struct work_struct *work, unsigned long delay)
 {
@@ -298,13 +299,31 @@ bool schedule_delayed_work(struct delayed_work *work, unsigned long delay)
 	return shim_queue_work(&work->work, delay);
 }
 
+struct workqueue_struct {
+	bool freezable;
+};
+
 struct workqueue_struct *create_singlethread_workqueue(const char *name)
 {
 	might_sleep();
 	if (shim_fail(FAIL_DEVICE))
 		return NULL;
 	shim_counts.workqueues++;
-	return malloc(1);
+	return calloc(1, sizeof(struct workqueue_struct));
+}
+
+struct workqueue_struct *shim_freezable_workqueue(const char *name)
+{
+	struct workqueue_struct *wq = create_singlethread_workqueue(name);
+
+	if (wq)
+		wq->freezable = true;
+	return wq;
+}
+
+void shim_freeze(bool freeze)
+{
+	frozen = freeze;
 }
 
 void destroy_workqueue(struct workqueue_struct *wq)
@@ -318,6 +337,7 @@ void destroy_workqueue(struct workqueue_struct *wq)
 bool queue_work(struct workqueue_struct *wq, struct work_struct *work)
 {
 	BUG_ON(!wq);
+	work->freezable = wq->freezable;
 	return schedule_work(work);
 }
 
@@ -325,6 +345,7 @@ bool queue_delayed_work(struct workqueue_struct *wq, struct delayed_work *work,
 			unsigned long delay)
 {
 	BUG_ON(!wq);
+	work->work.freezable = wq->freezable;
 	return schedule_delayed_work(work, delay);
 }
 
@@ -516,7 +537,9 @@ void shim_run(void)
 again:
 	shim_run_tasklets();
 	list_for_each_entry(work, &works, list) {
-		if (time_after(work->due, jiffies))
+		/* One that runs already is waited for, and not frozen. */
+		if (time_after(work->due, jiffies) ||
+		    (frozen && work->freezable && !work->waits))
 			continue;
 		if (++n > 100000)
 			SHIM_BUG("there is always another work to run");

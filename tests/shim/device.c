@@ -618,6 +618,7 @@ int fn_plug(struct fn *fn)
 
 void fn_unplug(struct fn *fn)
 {
+	shim_freeze(false);
 	shim_pci_del(&fn->pci);
 	list_del(&fn->list);
 	free(fn->pci.dev.name);
@@ -627,8 +628,13 @@ void fn_unplug(struct fn *fn)
 int fn_sleep(struct fn *fn, enum shim_sleep kind)
 {
 	struct virtio_device *vdev = fn_vdev(fn);
-	int err = shim_pci_sleep(&fn->pci, kind);
+	int err;
 
+	shim_freeze(true);
+	err = shim_pci_sleep(&fn->pci, kind);
+	/* It stays awake, or has nothing to wake up for. */
+	if (err || !vdev->asleep)
+		shim_freeze(false);
 	if (!err && vdev->asleep && !fn->gone && !virtio_device_is_broken(vdev))
 		DRIVER_BUG_ON(fn, fn->status);
 	if (!err)
@@ -638,7 +644,10 @@ int fn_sleep(struct fn *fn, enum shim_sleep kind)
 
 int fn_wake(struct fn *fn, enum shim_sleep kind)
 {
-	return shim_pci_wake(&fn->pci, kind);
+	int err = shim_pci_wake(&fn->pci, kind);
+
+	shim_freeze(false);
+	return err;
 }
 
 void fn_unplug_all(void)

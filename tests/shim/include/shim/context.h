@@ -149,6 +149,7 @@ struct work_struct {
 	bool pending;
 	unsigned long due;
 	struct mutex *waits;	/* it runs, and wants this */
+	bool freezable;
 };
 
 struct delayed_work {
@@ -159,14 +160,16 @@ struct delayed_work {
 	(w)->func = (fn);						\
 	(w)->pending = false;						\
 	(w)->waits = NULL;						\
+	(w)->freezable = false;						\
 } while (0)
 #define INIT_DELAYED_WORK(w, fn)	INIT_WORK(&(w)->work, fn)
 bool schedule_work(struct work_struct *work);
 struct workqueue_struct;
 struct workqueue_struct *create_singlethread_workqueue(const char *name);
-#define create_freezeable_workqueue(name)	create_singlethread_workqueue(name)
+struct workqueue_struct *shim_freezable_workqueue(const char *name);
+#define create_freezeable_workqueue(name)	shim_freezable_workqueue(name)
 #if defined(COMPAT_HAVE_BLK_MQ_ALLOC_DISK) || defined(SHIM_FLUSH_FLAGS)
-#define create_freezable_workqueue(name)	create_singlethread_workqueue(name)
+#define create_freezable_workqueue(name)	shim_freezable_workqueue(name)
 #endif
 void destroy_workqueue(struct workqueue_struct *wq);
 bool queue_work(struct workqueue_struct *wq, struct work_struct *work);

@@ -92,6 +92,8 @@ unsigned long shim_oom(void);
 bool shim_oom_registered(void);
 /* The machine is about to sleep, or has slept: PM_… of suspend.h. */
 void shim_pm_notify(unsigned long event);
+/* Works that can be frozen do not run any more, or do again. */
+void shim_freeze(bool freeze);
 bool shim_pm_registered(void);
 
 /* In an interrupt handler, as far as the rules go. */
