@@ -192,7 +192,9 @@ static void virtnet_tx_wake(struct virtnet_sq *sq)
 	struct netdev_queue *txq = virtnet_txq(sq);
 
 	virtnet_tx_reap(sq);
-	if (netif_tx_queue_stopped(txq) && virtnet_tx_await_room(sq))
+	/* One that is detached, to fall asleep, is stopped for that. */
+	if (netif_tx_queue_stopped(txq) && netif_device_present(sq->vi->dev) &&
+	    virtnet_tx_await_room(sq))
 		netif_tx_wake_queue(txq);
 }
 

@@ -2014,6 +2014,8 @@ static void sleeps(void **state)
 		nic->hold = false;
 		memset(nic->mac, 0, ETH_ALEN);
 		shim_drop_received();
+		for (i = 0; i < 4; i++)
+			assert_true(netif_tx_queue_stopped(&dev->txq[i]));
 
 		/* Nobody gets at it meanwhile. */
 		assert_int_equal(shim_net_open(dev), -ENODEV);

@@ -350,8 +350,9 @@ def test_deflate_on_oom(greedy, request):
     verify(vm)
     vm.run("rm /mnt/*")
     if not request.config.getoption("--stock"):
+        # It may have to give back some more.
         vm.run("sleep 5")
-        assert actual(vm) == left
+        assert actual(vm) >= left
     resize(vm, size + 1)
     resize(vm, MEMORY)
     assert meminfo(vm) == total

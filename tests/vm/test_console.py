@@ -392,8 +392,12 @@ def test_many_cycles(vm):
 def test_reload_under_load(vm):
     """Open files keep the module; without them it goes, and comes back with the same ports."""
     names = {name: vm.port(name) for name in ("agent", "data", "p30")}
+    # One that is open all the time: whoever is at work opens and closes.
+    opener = vm.start(f"exec 3< {vm.port('agent')} && echo open && exec sleep 1000")
+    opener.expect("open")
     with at_work(vm, "data"):
         assert vm.status("rmmod virtio_console")[0] != 0
+    opener.kill()
     for _ in range(3):
         vm.run("rmmod virtio_console && modprobe virtio_console")
         wait_for_ports(vm)

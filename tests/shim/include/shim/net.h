@@ -337,6 +337,7 @@ struct net_device *alloc_etherdev_mq(int priv, unsigned int queues);
 void free_netdev(struct net_device *dev);
 int register_netdev(struct net_device *dev);
 void unregister_netdev(struct net_device *dev);
+#define netif_device_present(d)		(!(d)->detached)
 #define netif_running(d)		(!!((d)->flags & IFF_UP))
 #define netif_tx_lock_bh(d)		local_bh_disable()
 #define netif_tx_unlock_bh(d)		local_bh_enable()
