@@ -68,15 +68,15 @@ class Sleeper:
                        f"size={MIB} max={256 << 10} || exit 1; done" for name in ("blk", "unit")}
         loads["talk"] = f"netio talk {self.host} {PORT} seconds=2 max=60000 || exit 1"
         loads["noise"] = "dd if=/dev/hwrng of=/dev/null bs=64 count=4 || exit 1"
-        jobs = {name: vm.start(f"(n=0; until [ -e {stop} ]; do n=$((n + 1)); {load}; echo $n > /tmp/turns-{name}; "
-                               f"done) > /tmp/said-{name} 2>&1") for name, load in loads.items()}
+        jobs = {name: vm.start(f"(n=0; until [ -e {stop} ]; do n=$((n + 1)); {load}; echo $n > /tmp/turn-{name}; "
+                               f"mv /tmp/turn-{name} /tmp/turns-{name}; done) > /tmp/said-{name} 2>&1") for name, load in loads.items()}
         try:
             for name in jobs:
                 vm.wait_until(lambda name=name: vm.status(f"[ -s /tmp/turns-{name} ]")[0] == 0, f"{name} at work", 60)
             yield
             before = {name: int(vm.read(f"/tmp/turns-{name}")) for name in jobs}
             for name in jobs:
-                vm.wait_until(lambda name=name: int(vm.read(f"/tmp/turns-{name}") or 0) > before[name] or
+                vm.wait_until(lambda name=name: int(vm.read(f"/tmp/turns-{name}")) > before[name] or
                               jobs[name].status is not None, f"{name} at work", 60)
             vm.run(f"touch {stop}")
             for name, job in jobs.items():
