@@ -32,8 +32,8 @@ class Sleeper:
         """What devices are told once, and have to know after a sleep: addresses, filters, cache mode, size."""
         vm, dev = self.vm, self.vm.nic("nic")
         vm.run(f"ip address add 10.77.{self.number}.2/24 dev {dev} && ip link set {dev} address {TOKEN} && "
-               f"ip link set {dev} up && ifconfig {dev} allmulti && ip link add link {dev} name {dev}.77 type vlan id 77 "
-               f"&& ip link set {dev}.77 up && ping -c 1 -W 20 {self.host}")
+               f"ip link set {dev} up && ifconfig {dev} allmulti && "
+               f"ip link add link {dev} name {dev}.77 type vlan id 77 && ip link set {dev}.77 up && ping -c 1 -W 20 {self.host}")
         vm.run(f"echo 'write through' > /sys/block/{vm.disk('blk')}/cache_type")
         self.resize(MEMORY // 2)
         return self
@@ -69,7 +69,8 @@ class Sleeper:
         loads["talk"] = f"netio talk {self.host} {PORT} seconds=2 max=60000 || exit 1"
         loads["noise"] = "dd if=/dev/hwrng of=/dev/null bs=64 count=4 || exit 1"
         jobs = {name: vm.start(f"(n=0; until [ -e {stop} ]; do n=$((n + 1)); {load}; echo $n > /tmp/turn-{name}; "
-                               f"mv /tmp/turn-{name} /tmp/turns-{name}; done) > /tmp/said-{name} 2>&1") for name, load in loads.items()}
+                               f"mv /tmp/turn-{name} /tmp/turns-{name}; done) > /tmp/said-{name} 2>&1")
+                for name, load in loads.items()}
         try:
             for name in jobs:
                 vm.wait_until(lambda name=name: vm.status(f"[ -s /tmp/turns-{name} ]")[0] == 0, f"{name} at work", 60)
