@@ -33,7 +33,8 @@ class Sleeper:
         vm, dev = self.vm, self.vm.nic("nic")
         vm.run(f"ip address add 10.77.{self.number}.2/24 dev {dev} && ip link set {dev} address {TOKEN} && "
                f"ip link set {dev} up && ifconfig {dev} allmulti && "
-               f"ip link add link {dev} name {dev}.77 type vlan id 77 && ip link set {dev}.77 up && ping -c 1 -W 20 {self.host}")
+               f"ip link add link {dev} name {dev}.77 type vlan id 77 && ip link set {dev}.77 up && "
+               f"ping -c 1 -W 20 {self.host}")
         vm.run(f"echo 'write through' > /sys/block/{vm.disk('blk')}/cache_type")
         self.resize(MEMORY // 2)
         return self
