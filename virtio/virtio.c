@@ -541,8 +541,8 @@ static void virtio_dev_shutdown(struct device *dev)
  *
  * For the transport, before the device loses power or memory is written to
  * disk. Process context. Returns 0 (too if there is nothing to stop, because
- * nobody drives the device or it was stopped or given up), or a negative errno, after a
- * line of log, if the machine must stay awake.
+ * nobody drives the device or it was stopped or given up), or a negative errno,
+ * after a line of log, if the machine must stay awake.
  */
 int virtio_suspend_device(struct virtio_device *vdev)
 {

@@ -1941,7 +1941,6 @@ static void removal(void **state)
 	}
 }
 
-/* Its link changes at the very moment when it is removed. */
 /* Sleep. Everything that a card can be told, and what it knows of that. */
 
 static const u8 asleep_mac[ETH_ALEN] = { 2, 0, 0, 0, 0, 9 };
@@ -2134,6 +2133,7 @@ static void does_not_wake(void **state)
 		}
 }
 
+/* Its link changes at the very moment when it is removed. */
 static void link_changes_during_removal(void **state)
 {
 	plug_and_open();
