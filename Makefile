@@ -6,6 +6,7 @@
 #   make demo [KERNEL=…] [ROOT=scsi]   boots a Q35 guest from a modern-only disk
 #   make check [KERNEL=…]   every test; check-build, -unit, -hostile, -vm: one suite
 #   make check-vm LONG=1    with those that take minutes on each kernel
+#   make check-vm PACK_FOR=6.0   the modules built for that kernel, on every EL6 kernel
 #   make bench [KERNEL=…]   beside the kernel's own drivers
 #   make lint               sparse, style, shellcheck and the project's own rules
 #   make install            into /lib/modules of the kernel that KDIR is for
@@ -114,7 +115,7 @@ deps:
 
 # The newest kernel of the distribution, for what needs one to build against.
 DISTRO_KDIR = $(shell ls -d /lib/modules/*/build 2>/dev/null | sort -V | tail -n 1)
-KERNEL_ARG  = $(if $(KERNEL),--kernel $(KERNEL)) $(if $(LONG),--long)
+KERNEL_ARG  = $(if $(KERNEL),--kernel $(KERNEL)) $(if $(LONG),--long) $(if $(PACK_FOR),--pack-for $(PACK_FOR))
 
 demo: deps
 	@$(PYTHON) tests/vm/demo.py $(if $(KERNEL),--kernel $(KERNEL)) $(if $(ROOT),--root $(ROOT))

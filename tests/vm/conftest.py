@@ -17,6 +17,8 @@ from vmlib.matrix import MATRIX, PAGE
 def pytest_addoption(parser):
     parser.addoption("--kernel", default=os.environ.get("VM_KERNEL"), metavar="NAME",
                      help="run on this kernel only (default: the distribution's and every registered one)")
+    parser.addoption("--pack-for", default=kernels.PACK_FOR, metavar="NAME",
+                     help="load the modules that were built for this kernel, on every EL6 kernel")
     parser.addoption("--long", action="store_true", default=bool(os.environ.get("VM_LONG")),
                      help="also what takes minutes on each kernel")
     parser.addoption("--stock", action="store_true",
@@ -25,7 +27,8 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "long: takes minutes on each kernel")
-    if name := config.getoption("--kernel"):
+    kernels.PACK_FOR = config.getoption("--pack-for")
+    for name in filter(None, (config.getoption("--kernel"), kernels.PACK_FOR)):
         try:
             kernels.find(name)
         except VmError as error:
@@ -59,6 +62,8 @@ def pytest_generate_tests(metafunc):
         # pytest compares parameters with `is`: another string of the same letters would be another kernel, and the
         # machine that a module's tests share would be started anew for each of them.
         names = [kernels.DISTRO, *map(sys.intern, kernels.registered())]
+    if kernels.PACK_FOR and kernels.DISTRO in names:
+        names.remove(kernels.DISTRO)
     if names == [kernels.DISTRO] and not metafunc.config.getoption("--kernel"):
         reason = "no EL6 kernel registered (tests/vm/add-kernel)"
         names.append(pytest.param("el6", marks=pytest.mark.skip(reason=reason)))

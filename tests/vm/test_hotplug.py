@@ -89,7 +89,13 @@ class Disk(Subject):
 
 
 class Controller(Disk):
+    """Somebody has the disk open for a second longer than its last request: 2.6.32 looks at the disk when it counts a
+    request that it has told the waiting process of before (blk_account_io_done() in 6.8, after the bios have ended), and
+    has freed what it looks at if that process was the last and fast. It did, once in some 100 cycles."""
     here = "/virtio[0-9]*/host*/target*/*/block/*"
+    work = Disk.work.replace("\t\techo busy", "\t\texec 9< $disk\n\t\techo busy") + """
+		sleep 1
+		exec 9<&-"""
 
 
 class Card(Subject):

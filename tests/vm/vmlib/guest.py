@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from . import userland
+from . import kernels, userland
 from .host import BUILD, REPO, VmError, alone, run
 
 # A file system that 2.6.32 knows, whatever the host's mke2fs has for a default.
@@ -21,6 +21,11 @@ _built = {}
 
 def build_pack(kernel):
     """Builds the pack for a kernel, once a process: {module name: .ko file}."""
+    return build_pack_for(kernels.find(kernels.PACK_FOR) if kernels.PACK_FOR else kernel)
+
+
+def build_pack_for(kernel):
+    """The same, for this very kernel."""
     if kernel.name not in _built:
         out = BUILD / kernel.name
         with alone(out):

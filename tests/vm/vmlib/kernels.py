@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The kernels there are: the distribution's own, and those that add-kernel has registered."""
 
+import os
 import re
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from .host import CACHE, VmError
 
 REGISTRY = CACHE / "kernels"
 DISTRO = "distro"
+# The kernel that the pack is built for, if not for each that it is loaded on.
+PACK_FOR = os.environ.get("VM_PACK_FOR") or None
 
 
 class Kernel:

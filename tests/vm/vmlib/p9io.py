@@ -4,7 +4,7 @@
 import os
 import shutil
 
-from .guest import build_pack
+from .guest import build_pack_for
 from .host import BUILD, REPO, alone, run
 
 RUN = "/sys/module/p9io/parameters/run"
@@ -18,8 +18,8 @@ def pattern(size, seed):
 
 
 def build_p9io(kernel):
-    """Builds the module as the pack has been built; returns its file."""
-    build_pack(kernel)
+    """Builds the module as the pack is built for this kernel; returns its file."""
+    build_pack_for(kernel)
     pack, out = BUILD / kernel.name, BUILD / "p9io" / kernel.name
     with alone(out):
         shutil.copytree(REPO / "tests/vm/guest/p9io", out, dirs_exist_ok=True)

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A root folder to install packages in: the host's system with folders of its own where it matters, so that real rpm,
+depmod and dracut work in it, and nothing of the host is touched. With EL6's own tools, where they are at hand."""
+
+import gzip
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "vm"))
+
+from vmlib.host import CACHE, REPO, VmError  # noqa: E402
+
+# module-init-tools, dracut and grubby of EL6, unpacked as in a system (sbin/depmod, usr/share/dracut, …).
+EL6_TOOLS = CACHE / "el6"
+# What has nothing of the host in it.
+OWN = ("boot", "usr/lib/modules", "var/lib/rpm", "etc/depmod.d", "etc/dracut.conf.d", "etc/kernel", "var/lib/dkms", "usr/src",
+       "var/tmp", "tmp", "usr/lib/depmod.d", "usr/lib/dracut/dracut.conf.d")
+# dracut's modules that matter here; the rest takes time, and EL6's wants EL6's udev.
+DRACUT = 'dracutmodules+=" kernel-modules {more} "\nhostonly="no"\n'
+MODULES = ("virtio", "virtio_ring", "virtio_pci", "virtio_blk", "virtio_scsi", "virtio_net", "virtio_console",
+           "virtio_balloon", "virtio-rng", "9pnet_virtio")
+VERSION = (REPO / "VERSION").read_text().strip()
+
+
+class NoRoot(Exception):
+    """Root folders cannot be had here."""
+
+
+def el6_tools():
+    """Which of EL6's own tools are at hand."""
+    return {name for name in ("depmod", "dracut", "weak-modules", "new-kernel-pkg") if (EL6_TOOLS / "sbin" / name).exists()}
+
+
+class Done:
+    """What a command in a root folder has said, and how it ended."""
+
+    def __init__(self, process):
+        self.status = process.returncode
+        self.said = process.stdout
+
+    def __repr__(self):
+        return f"exit status {self.status}: {self.said}"
+
+
+class Root:
+    """A root folder. Each command has mounts of its own, so that nothing stays mounted."""
+
+    def __init__(self, folder, el6=False):
+        self.folder = Path(folder)
+        self.upper = self.folder / "upper"
+        for name in ("upper", "work", "root"):
+            (self.folder / name).mkdir(parents=True)
+        self.el6 = el6
+        for name in OWN:
+            path = self.upper / name
+            path.mkdir(parents=True, exist_ok=True)
+            try:
+                os.setxattr(path, "trusted.overlay.opaque", b"y")
+            except OSError as error:
+                raise NoRoot(f"no overlay file system in {folder}: {error.strerror}") from None
+            path.chmod(0o1777 if name.endswith("tmp") else 0o755)
+        self.write("etc/dracut.conf.d/00-test.conf", DRACUT.format(more="" if el6 else "base rootfs-block udev-rules"))
+        if el6:
+            shutil.copytree(EL6_TOOLS / "sbin", self.upper / "usr/sbin", dirs_exist_ok=True)
+            shutil.copytree(EL6_TOOLS / "usr", self.upper / "usr", dirs_exist_ok=True)
+            shutil.copytree(EL6_TOOLS / "etc", self.upper / "etc", dirs_exist_ok=True)
+        if (made := self.run("true")).status:
+            raise NoRoot(f"no root folder can be mounted here: {made.said.strip()}")
+        self.check("rpm --initdb")
+
+    def run(self, script, env=None, boot_size=None, timeout=600):
+        """Runs a shell script in the root folder. boot_size: /boot is a file system of its own of that size, for this
+        command, with what is in it."""
+        mounts = f"""
+set -e
+cd {self.folder}
+mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root
+for each in proc dev sys; do mount --rbind /$each root/$each; done
+"""
+        after = ""
+        if boot_size:
+            mounts += f"cp -a upper/boot boot-copy; mount -t tmpfs -o size={boot_size} none root/boot; cp -a boot-copy/. root/boot/\n"
+            after = "rm -rf boot-copy boot-now; cp -a root/boot boot-now"
+        process = subprocess.run(
+            ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "sh", "-c", mounts
+             + 'set +e; chroot root /bin/sh -c "$0"; status=$?\n' + after + "\nexit $status", script],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+            timeout=timeout, env={"PATH": "/sbin:/usr/sbin:/bin:/usr/bin", "HOME": "/tmp", "LC_ALL": "C", **(env or {})})
+        if boot_size and (self.folder / "boot-now").exists():
+            shutil.rmtree(self.upper / "boot")
+            (self.folder / "boot-now").rename(self.upper / "boot")
+            os.setxattr(self.upper / "boot", "trusted.overlay.opaque", b"y")
+        return Done(process)
+
+    def check(self, script, **options):
+        done = self.run(script, **options)
+        if done.status:
+            raise VmError(f"{script}: {done}")
+        return done.said
+
+    def path(self, name):
+        """A file of the root folder that is not of the host's. As the guest's /lib is /usr/lib, so here."""
+        name = str(name).lstrip("/")
+        if name.startswith(("lib/", "sbin/", "bin/")):
+            name = f"usr/{name}"
+        return self.upper / name
+
+    def write(self, name, text, mode=0o644):
+        path = self.path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(mode)
+
+    def bring(self, *files):
+        """Puts files of the host into /tmp; returns their names there."""
+        for file in files:
+            shutil.copy(file, self.upper / "tmp")
+        return " ".join(f"/tmp/{Path(file).name}" for file in files)
+
+    # ---- kernels ----
+
+    def add_kernel(self, kernel, image=True, symvers=True, system_map=True):
+        """What the kernel's package leaves: modules, vmlinuz, System.map, symvers, and the initramfs that its own
+        scripts make."""
+        modules = self.upper / "usr/lib/modules" / kernel.release
+        shutil.copytree(kernel.modules / "kernel", modules / "kernel", symlinks=True)
+        for name in ("modules.order", "modules.builtin"):
+            (modules / name).write_bytes((kernel.modules / name).read_bytes() if (kernel.modules / name).exists() else b"")
+        boot = self.upper / "boot"
+        shutil.copy(kernel.vmlinuz, boot / f"vmlinuz-{kernel.release}")
+        if system_map:
+            shutil.copy(kernel.build.parent / "System.map", boot / f"System.map-{kernel.release}")
+        if symvers:
+            with gzip.open(boot / f"symvers-{kernel.release}.gz", "wb", compresslevel=1) as out:
+                out.write((kernel.build / "Module.symvers").read_bytes())
+        self.check(f"depmod -a {kernel.release}")
+        if image:
+            self.check(f"dracut -f /boot/initramfs-{kernel.release}.img {kernel.release}")
+
+    def image(self, kernel):
+        return self.path(f"boot/initramfs-{kernel.release}.img")
+
+    def backup(self, kernel):
+        return self.path(f"boot/initramfs-{kernel.release}.img.before-virtio-modern")
+
+    def unpack(self, image):
+        """The files of an initramfs: a folder."""
+        folder = self.folder / "unpacked"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        data = image.read_bytes()
+        reader = {b"\x1f\x8b": "gzip -dc", b"\xfd7": "xz -dc", b"\x28\xb5": "zstd -dc", b"07": "cat"}[data[:2]]
+        subprocess.run(f"{reader} | cpio -idm --quiet --no-absolute-filenames", shell=True, check=True, cwd=folder,
+                       input=data, stderr=subprocess.DEVNULL)
+        return folder
+
+    def makes(self, paths):
+        """{module: its version, "" for the kernel's own} of module files with the pack's names."""
+        found = {}
+        for path in paths:
+            name = re.sub(r"\.ko.*", "", path.name)
+            if name in MODULES:
+                said = subprocess.check_output(["modinfo", "-F", "version", path], text=True).strip()
+                found[name] = said if "." in said else ""
+        return found
+
+    def image_makes(self, kernel):
+        """The same, of an initramfs."""
+        return self.makes(p for p in self.unpack(self.image(kernel)).rglob("*.ko*") if p.is_file() and not p.is_symlink())
+
+    def chosen(self, kernel):
+        """{module: file below /lib/modules/RELEASE} as depmod has it, for the pack's names."""
+        base = self.path(f"lib/modules/{kernel.release}")
+        lines = (base / "modules.dep").read_text().splitlines()
+        files = [line.split(":")[0].removeprefix(f"/lib/modules/{kernel.release}/") for line in lines]
+        return {re.sub(r"\.ko.*", "", Path(file).name): file for file in files
+                if re.sub(r"\.ko.*", "", Path(file).name) in MODULES}
+
+    def snapshot(self):
+        """All that may change: {path: contents or link target}, without what depmod writes anew each time."""
+        found = {}
+        for name in OWN:
+            if name in ("var/lib/rpm", "tmp", "var/tmp", "var/lib/dkms", "usr/src"):
+                continue
+            for path in sorted((self.upper / name).rglob("*")):
+                key = str(path.relative_to(self.upper))
+                if path.is_symlink():
+                    found[key] = os.readlink(path)
+                elif path.is_file():
+                    found[key] = path.read_bytes()
+        return found
