@@ -4,10 +4,15 @@
 #   make [KDIR=…] [O=…]     the modules for a kernel (default: the running one)
 #   make features KDIR=…    what compat/ found in that kernel
 #   make demo [KERNEL=…] [ROOT=scsi]   boots a Q35 guest from a modern-only disk
-#   make check [KERNEL=…]   every test; check-build, -unit, -hostile, -vm: one suite
+#   make check [KERNEL=…]   every test; check-build, -unit, -hostile, -pkg, -vm: one suite
 #   make check-vm LONG=1    with those that take minutes on each kernel
 #   make check-vm PACK_FOR=6.0   the modules built for that kernel, on every EL6 kernel
 #   make bench [KERNEL=…]   beside the kernel's own drivers
+#   make rpm KDIR=…         the kmod package for EL6, one for all kernels, into build/packages
+#   make kabi KDIR=…        what the modules need of a kernel, against RHEL's kABI lists (KABI=…)
+#   make dkms [KDIR=…]      the DKMS package; with KDIR, DKMS builds from it for that kernel
+#   make dud KDIR=…         a driver update disk for anaconda
+#   make repo [KEY=…]       a yum repository of the packages, signed with that GPG key
 #   make lint               sparse, style, shellcheck and the project's own rules
 #   make install            into /lib/modules of the kernel that KDIR is for
 #   make clean
@@ -23,7 +28,8 @@ O	?= $(TOP)/build/$(KREL)
 OUT	 = $(abspath $(O))
 
 .PHONY: help all modules features clean install demo bench check check-build \
-	check-unit check-hostile check-vm lint deps tree kdir-ok
+	check-unit check-hostile check-pkg check-vm lint deps tree kdir-ok rpm kabi \
+	dkms dud repo
 .DEFAULT_GOAL := modules
 all: modules
 
@@ -89,6 +95,30 @@ install: modules
 clean:
 	rm -rf $(TOP)/build
 
+# --- Packages ---------------------------------------------------------------
+
+PACKAGES ?= $(TOP)/build/packages
+CACHE	 := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/virtio-modern
+# RHEL's kABI lists stay out of the tree. Kernels that are registered will do.
+KABI	?= $(firstword $(wildcard $(TOP)/../shared/el6-kabi $(CACHE)/kernels))
+
+rpm: kdir-ok
+	@$(TOP)/rpm/package kmod $(PACKAGES) KDIR=$(KDIR) KABI=$(KABI)
+
+dkms:
+	@$(TOP)/rpm/package dkms $(PACKAGES)
+	@test "$(origin KDIR)" = file || $(TOP)/rpm/dkms-try "$(KDIR)"
+
+dud: kdir-ok
+	@$(TOP)/rpm/package dud $(PACKAGES) KDIR=$(KDIR) KABI=$(KABI)
+
+repo:
+	@$(TOP)/rpm/package repo $(PACKAGES) KEY=$(KEY)
+
+kabi: modules
+	@test -n "$(KABI)" || { echo "kabi: no kABI lists at hand; give KABI=, a folder with them (tools/kabi --help)" >&2; exit 1; }
+	@$(TOP)/tools/kabi --lists $(KABI) $(OUT)/*/*.ko
+
 # --- Proof -----------------------------------------------------------------
 
 # What the tests run on. Debian's packages; elsewhere, or without root, the
@@ -98,7 +128,8 @@ DEPS_VM	 := qemu-system-x86 qemu-utils python3-pytest python3-pytest-xdist e2fsp
 	    zstd musl-tools linux-libc-dev dpkg-dev bzip2 rpm rpm2cpio createrepo-c iproute2
 DEPS_TEST := gcc clang libclang-rt-14-dev libcmocka-dev git
 DEPS_LINT := sparse shellcheck pyflakes3 git
-DEPS	 := $(DEPS_BUILD) $(DEPS_VM) $(DEPS_TEST) $(DEPS_LINT)
+DEPS_PKG := rpm createrepo-c xorriso dracut-core dkms gpg gpg-agent cpio kmod rpmlint
+DEPS	 := $(DEPS_BUILD) $(DEPS_VM) $(DEPS_TEST) $(DEPS_LINT) $(DEPS_PKG)
 
 deps:
 	@command -v apt-get >/dev/null || { echo "deps: no apt-get: taking it that the tools are there"; exit 0; }; \
@@ -123,7 +154,7 @@ demo: deps
 bench: deps
 	@$(PYTHON) tests/bench/bench.py $(if $(KERNEL),--kernel $(KERNEL))
 
-check: lint check-build check-unit check-hostile check-vm
+check: lint check-build check-unit check-hostile check-pkg check-vm
 
 check-build: deps
 	@$(PYTHON) -m pytest -p no:cacheprovider -q -rs tests/build
@@ -133,6 +164,9 @@ check-unit: deps
 
 check-hostile: deps
 	+@$(MAKE) -s -C tests/hostile check OUT=$(TOP)/build/hostile
+
+check-pkg: deps
+	@$(PYTHON) -m pytest -p no:cacheprovider -q -rs -n 2 --dist loadgroup tests/pkg
 
 check-vm: deps
 	@$(PYTHON) -m pytest -p no:cacheprovider -q -rs -n auto --maxprocesses 8 --dist loadgroup tests/vm $(KERNEL_ARG)

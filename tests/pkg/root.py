@@ -20,7 +20,7 @@ EL6_TOOLS = CACHE / "el6"
 OWN = ("boot", "usr/lib/modules", "var/lib/rpm", "etc/depmod.d", "etc/dracut.conf.d", "etc/kernel", "var/lib/dkms", "usr/src",
        "var/tmp", "tmp", "usr/lib/depmod.d", "usr/lib/dracut/dracut.conf.d")
 # dracut's modules that matter here; the rest takes time, and EL6's wants EL6's udev.
-DRACUT = 'dracutmodules+=" kernel-modules {more} "\nhostonly="no"\n'
+DRACUT = 'dracutmodules+=" kernel-modules "\nhostonly="no"\n'
 MODULES = ("virtio", "virtio_ring", "virtio_pci", "virtio_blk", "virtio_scsi", "virtio_net", "virtio_console",
            "virtio_balloon", "virtio-rng", "9pnet_virtio")
 VERSION = (REPO / "VERSION").read_text().strip()
@@ -63,7 +63,7 @@ class Root:
             except OSError as error:
                 raise NoRoot(f"no overlay file system in {folder}: {error.strerror}") from None
             path.chmod(0o1777 if name.endswith("tmp") else 0o755)
-        self.write("etc/dracut.conf.d/00-test.conf", DRACUT.format(more="" if el6 else "base rootfs-block udev-rules"))
+        self.write("etc/dracut.conf.d/00-test.conf", DRACUT)
         if el6:
             shutil.copytree(EL6_TOOLS / "sbin", self.upper / "usr/sbin", dirs_exist_ok=True)
             shutil.copytree(EL6_TOOLS / "usr", self.upper / "usr", dirs_exist_ok=True)
@@ -123,29 +123,12 @@ for each in proc dev sys; do mount --rbind /$each root/$each; done
 
     # ---- kernels ----
 
-    def add_kernel(self, kernel, image=True, symvers=True, system_map=True):
-        """What the kernel's package leaves: modules, vmlinuz, System.map, symvers, and the initramfs that its own
-        scripts make."""
-        modules = self.upper / "usr/lib/modules" / kernel.release
-        shutil.copytree(kernel.modules / "kernel", modules / "kernel", symlinks=True)
-        for name in ("modules.order", "modules.builtin"):
-            (modules / name).write_bytes((kernel.modules / name).read_bytes() if (kernel.modules / name).exists() else b"")
-        boot = self.upper / "boot"
-        shutil.copy(kernel.vmlinuz, boot / f"vmlinuz-{kernel.release}")
-        if system_map:
-            shutil.copy(kernel.build.parent / "System.map", boot / f"System.map-{kernel.release}")
-        if symvers:
-            with gzip.open(boot / f"symvers-{kernel.release}.gz", "wb", compresslevel=1) as out:
-                out.write((kernel.build / "Module.symvers").read_bytes())
-        self.check(f"depmod -a {kernel.release}")
-        if image:
-            self.check(f"dracut -f /boot/initramfs-{kernel.release}.img {kernel.release}")
+    def install_kernel(self, package, env=None):
+        """Installs a kernel's package (see kernel_package()) as yum would."""
+        return self.run(f"rpm -ivh {self.bring(package)}", env=env)
 
-    def image(self, kernel):
-        return self.path(f"boot/initramfs-{kernel.release}.img")
-
-    def backup(self, kernel):
-        return self.path(f"boot/initramfs-{kernel.release}.img.before-virtio-modern")
+    def image(self, kernel, release=None):
+        return self.path(f"boot/initramfs-{release or kernel.release}.img")
 
     def unpack(self, image):
         """The files of an initramfs: a folder."""
@@ -164,21 +147,28 @@ for each in proc dev sys; do mount --rbind /$each root/$each; done
         for path in paths:
             name = re.sub(r"\.ko.*", "", path.name)
             if name in MODULES:
+                assert name not in found, f"two files for {name}"
                 said = subprocess.check_output(["modinfo", "-F", "version", path], text=True).strip()
                 found[name] = said if "." in said else ""
         return found
 
-    def image_makes(self, kernel):
-        """The same, of an initramfs."""
-        return self.makes(p for p in self.unpack(self.image(kernel)).rglob("*.ko*") if p.is_file() and not p.is_symlink())
+    def image_makes(self, kernel, release=None):
+        """The same, of an initramfs: of all module files in it."""
+        return self.makes(p for p in self.unpack(self.image(kernel, release)).rglob("*.ko*")
+                          if p.is_file() and not p.is_symlink())
 
-    def chosen(self, kernel):
+    def chosen(self, kernel, release=None):
         """{module: file below /lib/modules/RELEASE} as depmod has it, for the pack's names."""
-        base = self.path(f"lib/modules/{kernel.release}")
-        lines = (base / "modules.dep").read_text().splitlines()
-        files = [line.split(":")[0].removeprefix(f"/lib/modules/{kernel.release}/") for line in lines]
+        release = release or kernel.release
+        lines = (self.path(f"lib/modules/{release}") / "modules.dep").read_text().splitlines()
+        files = [line.split(":")[0].removeprefix(f"/lib/modules/{release}/") for line in lines]
         return {re.sub(r"\.ko.*", "", Path(file).name): file for file in files
                 if re.sub(r"\.ko.*", "", Path(file).name) in MODULES}
+
+    def state(self):
+        """{release: (modules, initramfs)} as the pack's own script sees it."""
+        lines = self.check("/usr/libexec/virtio-modern/stack state").splitlines()
+        return {line.split()[0]: (line.split()[2], line.split()[4]) for line in lines}
 
     def snapshot(self):
         """All that may change: {path: contents or link target}, without what depmod writes anew each time."""
@@ -193,3 +183,98 @@ for each in proc dev sys; do mount --rbind /$each root/$each; done
                 elif path.is_file():
                     found[key] = path.read_bytes()
         return found
+
+
+# ---- packages that stand in for a system's ----
+
+def rpmbuild(spec, folder, *options):
+    """Builds a package from a spec's text; returns the package."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "a.spec").write_text(spec)
+    done = subprocess.run(["rpmbuild", "-bb", "--nodeps", "--define", f"_topdir {folder}", "--define", "_binary_payload w1.gzdio",
+                           "--define", "__os_install_post %{nil}", "--define", "_build_id_links none",
+                           "--define", "debug_package %{nil}", *options, folder / "a.spec"],
+                          text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode:
+        raise VmError(f"rpmbuild: {done.stdout[-2000:]}")
+    [package] = (folder / "RPMS").glob("*/*.rpm")
+    return package
+
+
+def platform_package(folder):
+    """What a system has that kmod-virtio-modern asks for by name."""
+    return rpmbuild("""
+Name: platform
+Version: 6
+Release: 1
+Summary: What a system has
+License: GPLv2
+Provides: /bin/sh
+Provides: /sbin/depmod
+Provides: /sbin/dracut
+AutoReqProv: no
+%description
+%files
+""", folder)
+
+
+def symbols(kernel):
+    """{symbol: 0xCRC} that a kernel exports."""
+    lines = (kernel.build / "Module.symvers").read_text().splitlines()
+    return {line.split("\t")[1]: line.split("\t")[0] for line in lines}
+
+
+def kernel_package(kernel, folder, release=None, altered=None, image=True, symvers=True, system_map=True):
+    """A package of a registered kernel, laid out and with scripts in the order of RHEL's. release: under another name.
+    altered: {symbol: CRC} that it says to export."""
+    release = release or kernel.release
+    version, _, package_release = release.removesuffix(".x86_64").partition("-")
+    folder = Path(folder)
+    files = folder / "files"
+    modules = files / "lib/modules" / release
+    (files / "boot").mkdir(parents=True)
+    shutil.copytree(kernel.modules / "kernel", modules / "kernel", symlinks=True)
+    for name in ("modules.order", "modules.builtin"):
+        there = kernel.modules / name
+        (modules / name).write_bytes(there.read_bytes() if there.exists() else b"")
+    shutil.copy(kernel.vmlinuz, files / f"boot/vmlinuz-{release}")
+    if system_map:
+        shutil.copy(kernel.build.parent / "System.map", files / f"boot/System.map-{release}")
+    exports = {**symbols(kernel), **(altered or {})}
+    if symvers:
+        text = "".join(f"{crc}\t{symbol}\tvmlinux\tEXPORT_SYMBOL\n" for symbol, crc in exports.items())
+        (files / f"boot/symvers-{release}.gz").write_bytes(gzip.compress(text.encode(), 1))
+    provides = "".join(f"Provides: kernel({symbol}) = {crc}\n" for symbol, crc in sorted(exports.items()))
+    make_image = f"dracut -f /boot/initramfs-{release}.img {release}" if image else "true"
+    return rpmbuild(f"""
+Name: kernel
+Version: {version}
+Release: {package_release}
+Summary: A kernel to test with
+License: GPLv2
+AutoReqProv: no
+{provides}
+%description
+%install
+cp -a {files}/. %{{buildroot}}/
+%posttrans
+# new-kernel-pkg --mkinitrd --dracut --depmod --update
+depmod -a {release} && {make_image} || exit 1
+# new-kernel-pkg --rpmposttrans
+for hook in /etc/kernel/postinst.d/*; do
+	[ ! -x $hook ] || $hook {release} /boot/vmlinuz-{release}
+done
+if [ -x /sbin/weak-modules ]; then
+	/sbin/weak-modules --add-kernel {release} || exit $?
+fi
+%preun
+for hook in /etc/kernel/prerm.d/*; do
+	[ ! -x $hook ] || $hook {release} /boot/vmlinuz-{release}
+done
+rm -f /boot/initramfs-{release}.img /lib/modules/{release}/modules.*
+[ ! -x /sbin/weak-modules ] || /sbin/weak-modules --remove-kernel {release}
+%files
+/lib/modules/{release}
+/boot/*
+""", folder / "rpm")
