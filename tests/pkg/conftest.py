@@ -44,7 +44,9 @@ def newest_source():
     names = subprocess.check_output(["git", "-C", REPO, "ls-files", "--cached", "--others", "--exclude-standard"], text=True)
     times = [(REPO / name).stat().st_mtime_ns for name in names.splitlines()
              if (REPO / name).exists() and not name.startswith(("tests/", "docs/"))]
-    return f"{max(times)} {len(times)}"
+    # The last commit's time is the packages' time.
+    head = subprocess.check_output(["git", "-C", REPO, "log", "-1", "--format=%ct"], text=True).strip()
+    return f"{max(times)} {len(times)} {head}"
 
 
 def renumbered(folder, version):

@@ -3,6 +3,7 @@
 the kernel that they are for. (The programs around them are the test's own: what runs here does not run on 2.6.32.)"""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -21,8 +22,10 @@ UPDATES = [("6.0", "6.6"), ("6.1", "6.8"), ("6.3", "6.10")]
 class Booted(Guest):
     """A guest with the modules of an unpacked initramfs, and a root file system with those of a root folder."""
 
-    def __init__(self, kernel, image, modules):
+    def __init__(self, kernel, image, modules, release=None):
+        """release: what the kernel is called in there, if it has been given another name."""
         self.kernel = kernel
+        self.release = release or kernel.release
         self.image = image
         self.folder = modules
         self.pack = {}
@@ -39,7 +42,7 @@ class Booted(Guest):
         tree = self._plain()
         [base] = self.image.glob("**/lib/modules")
         for path in sorted(base.rglob("*")):
-            name = f"lib/modules/{path.relative_to(base)}"
+            name = f"lib/modules/{path.relative_to(base)}".replace(self.release, self.kernel.release)
             tree[name] = os.readlink(path) if path.is_symlink() else None if path.is_dir() else path
         return tree
 
@@ -55,6 +58,9 @@ class Booted(Guest):
                     target.write_bytes(what if isinstance(what, bytes) else what.read_bytes())
                     target.chmod(0o755)
             run("cp", "-a", f"{self.folder}/.", f"{tmp}/lib/modules/")
+            if self.release != self.kernel.release:
+                shutil.rmtree(f"{tmp}/lib/modules/{self.kernel.release}", ignore_errors=True)
+                Path(tmp, "lib/modules", self.release).rename(Path(tmp, "lib/modules", self.kernel.release))
             make_ext4(path, size, tmp)
 
 

@@ -35,7 +35,7 @@ def test_build_install_remove(name):
     assert done.returncode == 0, done.stdout
     lines = done.stdout.splitlines()
     assert [line for line in lines if line.startswith("dkms ")] == [f"dkms {step}: done" for step in ("add", "build", "install", "remove")]
-    [installed] = [line for line in lines if line.startswith(f"installed for {kernel.release}: ")]
+    [installed] = [line for line in lines if line.startswith("installed for ")]
     assert set(installed.split()[3:]) == set(MODULES)
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What is in the packages: names, requirements, files; the same from the same source; and read by EL6's rpm 4.8."""
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -52,7 +53,7 @@ def test_requirements(kmod, oldest):
     have = symbols(oldest)
     assert all(have[symbol] == crc for symbol, crc in needed.items())
     # One that only the last of the modules needs, and one of each other kind.
-    assert {"p9_client_cb", "hwrng_register", "scsi_add_host", "register_netdev", "blk_init_queue", "module_layout"} <= set(needed)
+    assert {"p9_client_cb", "hwrng_register", "register_netdev", "blk_init_queue", "module_layout"} <= set(needed)
     assert not [symbol for symbol in needed if symbol.startswith(("virtqueue_", "vring_", "register_virtio"))]
     assert {"/sbin/depmod", "/sbin/dracut"} <= set(requires)
     features = {line.split()[0] for line in requires if line.startswith("rpmlib(")}
@@ -93,7 +94,8 @@ def test_reproducible(kmod, oldest, tmp_path):
     """Another build, in another folder, is the same to the last byte."""
     run(REPO / "rpm/package", "kmod", tmp_path, f"KDIR={oldest.build}")
     for package in built(oldest):
-        assert (tmp_path / package.name).read_bytes() == package.read_bytes(), package.name
+        one, other = (hashlib.sha256(path.read_bytes()).hexdigest() for path in (package, tmp_path / package.name))
+        assert one == other, package.name
 
 
 def test_source_package_builds(oldest, tmp_path):
@@ -129,6 +131,8 @@ def test_bad_kdir(tmp_path, kdir, message):
 
 # rpmlint's complaints that stay, and why.
 EXPLAINED = {
+    "invalid-url": "the source is made here, not fetched",
+    "manpage-not-compressed": "with gzip, as EL6's are", "no-manual-page-for-binary": "there is one, with gzip",
     "no-signature": "a key is given to make repo",
     "no-url-tag": "there is no site", "no-packager-tag": "nor a packager",
     "superfluous-%clean-section": "EL6's rpm wants one",

@@ -26,7 +26,8 @@ CYCLES = int(os.environ.get("HOTPLUG_CYCLES", 200))
 # Pages that may stay in both of two equal stretches, and for each cycle: the kernel's own pools move by some hundred.
 NOISE, LEAK = 150, 2
 
-# 6.0 says this of a file that is open on a disk that is gone. Whatever else has a trace has a line before it, too.
+# 6.0 to 6.9 say this of a file that is open on a disk that is gone, whosever disk: del_gendisk() has taken the disk's
+# writeback away, and whoever writes afterwards makes the file dirty. Whatever else has a trace has a line before it, too.
 ALLOW = (r"WARNING: at fs/fs-writeback\.c:\d+ __mark_inode_dirty", "Call Trace:")
 
 # What the guest does with a device, again and again; here=: a pattern for what there is as long as the device is.
