@@ -40,7 +40,7 @@ class Booted(Guest):
     def _tree(self):
         """The initramfs: its modules are where dracut has put them."""
         tree = self._plain()
-        [base] = self.image.glob("**/lib/modules")
+        [base] = {path.parents[1].resolve() for path in self.image.glob("**/lib/modules/*/modules.dep")}
         for path in sorted(base.rglob("*")):
             name = f"lib/modules/{path.relative_to(base)}".replace(self.release, self.kernel.release)
             tree[name] = os.readlink(path) if path.is_symlink() else None if path.is_dir() else path
