@@ -1030,4 +1030,5 @@ module_exit(virtblk_exit);
 MODULE_DESCRIPTION("virtio block device");
 MODULE_AUTHOR("the virtio-modern authors");
 MODULE_VERSION(VIRTIO_MODERN_VERSION);
+COMPAT_MODULE_INFO
 MODULE_LICENSE("GPL");

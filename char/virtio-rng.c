@@ -377,4 +377,5 @@ module_exit(virtrng_exit);
 MODULE_DESCRIPTION("virtio entropy device");
 MODULE_AUTHOR("the virtio-modern authors");
 MODULE_VERSION(VIRTIO_MODERN_VERSION);
+COMPAT_MODULE_INFO
 MODULE_LICENSE("GPL");

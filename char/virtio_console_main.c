@@ -440,4 +440,5 @@ module_exit(virtcons_exit);
 MODULE_DESCRIPTION("virtio console and ports");
 MODULE_AUTHOR("the virtio-modern authors");
 MODULE_VERSION(VIRTIO_MODERN_VERSION);
+COMPAT_MODULE_INFO
 MODULE_LICENSE("GPL");

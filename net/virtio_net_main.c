@@ -813,4 +813,5 @@ module_exit(virtnet_exit);
 MODULE_DESCRIPTION("virtio network device");
 MODULE_AUTHOR("the virtio-modern authors");
 MODULE_VERSION(VIRTIO_MODERN_VERSION);
+COMPAT_MODULE_INFO
 MODULE_LICENSE("GPL");

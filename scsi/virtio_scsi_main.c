@@ -484,4 +484,5 @@ module_exit(virtscsi_module_exit);
 MODULE_DESCRIPTION("virtio SCSI host");
 MODULE_AUTHOR("the virtio-modern authors");
 MODULE_VERSION(VIRTIO_MODERN_VERSION);
+COMPAT_MODULE_INFO
 MODULE_LICENSE("GPL");

@@ -754,4 +754,5 @@ module_exit(virtio_exit);
 MODULE_DESCRIPTION("virtio bus");
 MODULE_AUTHOR("the virtio-modern authors");
 MODULE_VERSION(VIRTIO_MODERN_VERSION);
+COMPAT_MODULE_INFO
 MODULE_LICENSE("GPL");

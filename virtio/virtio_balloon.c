@@ -934,4 +934,5 @@ module_exit(virtballoon_module_exit);
 MODULE_DESCRIPTION("virtio memory balloon");
 MODULE_AUTHOR("the virtio-modern authors");
 MODULE_VERSION(VIRTIO_MODERN_VERSION);
+COMPAT_MODULE_INFO
 MODULE_LICENSE("GPL");

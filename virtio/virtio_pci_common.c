@@ -741,4 +741,5 @@ module_exit(virtio_pci_exit);
 MODULE_DESCRIPTION("virtio over PCI, modern and legacy devices");
 MODULE_AUTHOR("the virtio-modern authors");
 MODULE_VERSION(VIRTIO_MODERN_VERSION);
+COMPAT_MODULE_INFO
 MODULE_LICENSE("GPL");

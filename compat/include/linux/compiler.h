@@ -13,4 +13,15 @@
 #define WRITE_ONCE(x, v)	(*(volatile __typeof__(x) *)&(x) = (v))
 #endif
 
+/*
+ * compat/toolchain has the compiler make retpolines, in a build for a kernel
+ * that knows nothing of them: the one that loads the module may. Where the
+ * kernel's own build has them, it says so itself.
+ */
+#if defined(COMPAT_RETPOLINE) && !defined(RETPOLINE)
+#define COMPAT_MODULE_INFO	MODULE_INFO(retpoline, "Y");
+#else
+#define COMPAT_MODULE_INFO
+#endif
+
 #endif /* _COMPAT_LINUX_COMPILER_H */
