@@ -4,7 +4,7 @@
 #   make [KDIR=…] [O=…]     the modules for a kernel (default: the running one)
 #   make features KDIR=…    what compat/ found in that kernel
 #   make demo [KERNEL=…] [ROOT=scsi]   boots a Q35 guest from a modern-only disk
-#   make check [KERNEL=…]   every test; check-build, -unit, -hostile, -pkg, -vm: one suite
+#   make check [KERNEL=…]   every test; check-build, -unit, -hostile, -pkg, -image, -vm: one suite
 #   make check-vm LONG=1    with those that take minutes on each kernel
 #   make check-vm PACK_FOR=6.0   the modules built for that kernel, on every EL6 kernel
 #   make bench [KERNEL=…]   beside the kernel's own drivers
@@ -28,7 +28,7 @@ O	?= $(TOP)/build/$(KREL)
 OUT	 = $(abspath $(O))
 
 .PHONY: help all modules features clean install demo bench check check-build \
-	check-unit check-hostile check-pkg check-vm lint deps tree kdir-ok rpm kabi \
+	check-unit check-hostile check-pkg check-image check-vm lint deps tree kdir-ok rpm kabi \
 	dkms dud repo
 .DEFAULT_GOAL := modules
 all: modules
@@ -129,7 +129,9 @@ DEPS_VM	 := qemu-system-x86 qemu-utils python3-pytest python3-pytest-xdist e2fsp
 DEPS_TEST := gcc clang libclang-rt-14-dev libcmocka-dev git
 DEPS_LINT := sparse shellcheck pyflakes3 git
 DEPS_PKG := rpm createrepo-c xorriso dracut-core dkms gpg gpg-agent cpio kmod rpmlint
-DEPS	 := $(DEPS_BUILD) $(DEPS_VM) $(DEPS_TEST) $(DEPS_LINT) $(DEPS_PKG)
+DEPS_IMAGE := virtinst libosinfo-bin osinfo-db osinfo-db-tools gir1.2-libosinfo-1.0 python3-gi \
+	    libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu libxml2-utils python3-yaml
+DEPS	 := $(DEPS_BUILD) $(DEPS_VM) $(DEPS_TEST) $(DEPS_LINT) $(DEPS_PKG) $(DEPS_IMAGE)
 
 deps:
 	@command -v apt-get >/dev/null || { echo "deps: no apt-get: taking it that the tools are there"; exit 0; }; \
@@ -154,7 +156,7 @@ demo: deps
 bench: deps
 	@$(PYTHON) tests/bench/bench.py $(if $(KERNEL),--kernel $(KERNEL))
 
-check: lint check-build check-unit check-hostile check-pkg check-vm
+check: lint check-build check-unit check-hostile check-pkg check-image check-vm
 
 check-build: deps
 	@$(PYTHON) -m pytest -p no:cacheprovider -q -rs tests/build
@@ -167,6 +169,9 @@ check-hostile: deps
 
 check-pkg: deps
 	@$(PYTHON) -m pytest -p no:cacheprovider -q -rs -n 2 --dist loadgroup tests/pkg
+
+check-image: deps
+	@$(PYTHON) -m pytest -p no:cacheprovider -q -rs -n 2 --dist loadgroup tests/image
 
 check-vm: deps
 	@$(PYTHON) -m pytest -p no:cacheprovider -q -rs -n auto --maxprocesses 8 --dist loadgroup tests/vm $(KERNEL_ARG)

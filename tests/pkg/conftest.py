@@ -121,11 +121,11 @@ def make_root(platform):
         folder = Path(tempfile.mkdtemp(dir=OUT, prefix="root-"))
         folders.append(folder)
         try:
-            root = pkg.Root(folder, el6)
+            made = pkg.Root(folder, el6)
         except pkg.NoRoot as error:
             pytest.skip(str(error))
-        root.check(f"rpm -i {root.bring(platform)}")
-        return root
+        made.check(f"rpm -i {made.bring(platform)}")
+        return made
     OUT.mkdir(parents=True, exist_ok=True)
     yield make
     for folder in folders:

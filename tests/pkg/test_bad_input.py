@@ -161,10 +161,15 @@ def test_interrupted(root, oldest, kmod, packages, during):
     assert root.install_kernel(packages(oldest, release=OTHER)).status == 0
     before = images(root)
     command = root.check(f"command -v {during}").strip()
-    root.write("tmp/slow", f"#!/bin/sh\ncase \"$*\" in *virtio-modern*) touch /tmp/reached; sleep 600 ;; esac\nexec {command}.real \"$@\"\n",
-               0o755)
-    script = (f"cp {command} {command}.real; cp /tmp/slow {command}; chmod 755 {command}\n"
-              f"rpm -iv {root.bring(kmod)} & wait")
+    # The real one goes elsewhere, under its own name: kmod's programs are links that go by it.
+    root.check(f"mkdir /usr/real && cp -a $(readlink -f {command}) /usr/real/{during}")
+    shadowed = root.path(command)
+    aside = shadowed.with_name(f"{during}.aside")
+    if shadowed.exists():
+        shadowed.rename(aside)
+    root.write(command, "#!/bin/sh\ncase \"$*\" in *virtio-modern*) touch /tmp/reached; sleep 600 ;; esac\n"
+               f"exec /usr/real/{during} \"$@\"\n", 0o755)
+    script = f"rpm -iv {root.bring(kmod)} & wait"
     folder = root.folder
     mounts = (f"cd {folder}; mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root;"
               "for each in proc dev sys; do mount --rbind /$each root/$each; done; exec chroot root /bin/sh -c \"$0\"")
@@ -177,10 +182,9 @@ def test_interrupted(root, oldest, kmod, packages, during):
         time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    for path in (command, f"{command}.real"):
-        real = root.path(path)
-        if path.endswith(".real") and real.exists():
-            real.replace(root.path(command))
+    shadowed.unlink()
+    if aside.exists():
+        aside.rename(shadowed)
     # As it was, or as it is to be.
     assert root.state()[OTHER] in (NONE, WHOLE)
     if root.state()[OTHER] == NONE:

@@ -64,13 +64,14 @@ class Booted(Guest):
             make_ext4(path, size, tmp)
 
 
-def boot(root, kernel, name, board="q35", allow=(), load=()):
+def boot(root, kernel, name, board="q35"):
     """A machine that boots the kernel from a disk with what is in the root folder."""
     guest = Booted(kernel, root.unpack(root.image(kernel)), root.path("lib/modules"))
     image = root.folder / "root.img"
     guest.write_root(image)
-    return machine.Machine(f"pkg/{name}", guest, [devices.disk("root", image), devices.nic("card", devices.user_network())], root=True,
-                           load=("virtio_pci", "virtio_blk", *load), board=board, allow=allow)
+    made = [devices.disk("root", image), devices.nic("card", devices.user_network())]
+    return machine.Machine(f"pkg/{name}", guest, made if board == "q35" else list(map(devices.on_root, made)), root=True,
+                           load=("virtio_pci", "virtio_blk"), board=board)
 
 
 def registered(name):

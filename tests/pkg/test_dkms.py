@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from root import MODULES, VERSION
-from test_install import assert_stock, assert_whole
+from test_install import assert_stock
 from vmlib import kernels
 from vmlib.host import REPO, run
 

@@ -308,8 +308,9 @@ def test_status(oldest, board):
     from vmlib.guest import Guest
     files = {"virtio-modern": TOOL}
     guest = Guest(oldest, files=files)
-    with machine.Machine(f"pkg/status-{board}", guest, [devices.nic("card", devices.user_network()), devices.rng("rng"),
-                                                        devices.balloon()], board=board) as vm:
+    made = [devices.nic("card", devices.user_network()), devices.rng("rng"), devices.balloon()]
+    made = made if board == "q35" else list(map(devices.on_root, made))
+    with machine.Machine(f"pkg/status-{board}", guest, made, board=board) as vm:
         vm.wait_until(lambda: vm.run("ls /sys/class/net").split() != ["lo"], "the network card")
         said = vm.run("sh /virtio-modern status")
         found = json.loads(vm.run("sh /virtio-modern --json status"))
