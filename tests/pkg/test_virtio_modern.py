@@ -173,6 +173,17 @@ BROKEN = [module_missing_from_initramfs, half_a_stack, stale_initramfs, truncate
 SOUND = [nothing, swap_on_sda3, no_hwaddr, root_on_vda, other_kernel_broken]
 
 
+class Chosen(machine.Machine):
+    """A machine whose root file system is where the boot loader's entry says."""
+
+    def __init__(self, place, *args, **options):
+        self.place = place
+        super().__init__(*args, root=True, **options)
+
+    def _root_place(self):
+        return self.place
+
+
 def boots(root, kernel, name):
     """Does what GRUB, the kernel, dracut and rc.sysinit do, as far as it is decided there whether a guest comes up: the
     default entry, its initramfs, its root file system, the file systems that must be mounted, and a network card."""
@@ -192,8 +203,8 @@ def boots(root, kernel, name):
     run("/sbin/tune2fs", "-U", UUID, disk)
     place = "vda" if entry["root"] == f"UUID={UUID}" else entry["root"].removeprefix("/dev/")
     card = devices.nic("card", devices.user_network(), mac=MAC)
-    vm = machine.Machine(f"pkg/preflight-{name}", guest, [devices.disk("root", disk), card],
-                         load=("virtio_pci", "virtio_blk"), append=f"VM_ROOT=/sys/class/block/{place}", allow=(".*",))
+    vm = Chosen(f"/sys/class/block/{place}", f"pkg/preflight-{name}", guest, [devices.disk("root", disk), card],
+                load=("virtio_pci", "virtio_blk"), allow=(".*",))
     try:
         with vm:
             if vm.run("mount | grep -c ' on / type ext4'; true").strip() != "1":
