@@ -100,7 +100,8 @@ clean:
 PACKAGES ?= $(TOP)/build/packages
 CACHE	 := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/virtio-modern
 # RHEL's kABI lists stay out of the tree. Kernels that are registered will do.
-KABI	?= $(firstword $(wildcard $(TOP)/../shared/el6-kabi $(CACHE)/kernels))
+KABI	?= $(firstword $(wildcard $(TOP)/../shared/el6-kabi) \
+	   $(if $(wildcard $(CACHE)/kernels/*/build/Module.symvers),$(CACHE)/kernels))
 
 rpm: kdir-ok
 	@$(TOP)/rpm/package kmod $(PACKAGES) KDIR=$(KDIR) KABI=$(KABI)
@@ -130,7 +131,7 @@ DEPS_TEST := gcc clang libclang-rt-14-dev libcmocka-dev git
 DEPS_LINT := sparse shellcheck pyflakes3 git
 DEPS_PKG := rpm createrepo-c xorriso dracut-core dkms gpg gpg-agent cpio kmod rpmlint
 DEPS_IMAGE := virtinst libosinfo-bin osinfo-db osinfo-db-tools gir1.2-libosinfo-1.0 python3-gi \
-	    libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu libxml2-utils python3-yaml
+	    libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu libxml2-utils python3-yaml ansible-core
 DEPS	 := $(DEPS_BUILD) $(DEPS_VM) $(DEPS_TEST) $(DEPS_LINT) $(DEPS_PKG) $(DEPS_IMAGE)
 
 deps:
