@@ -81,9 +81,9 @@ def oldest(el6_kernels):
 
 
 @pytest.fixture(scope="session")
-def kmod(oldest):
-    """The kmod package, built for the oldest kernel."""
-    return built(oldest)[0]
+def kmod(oldest, tmp_path_factory):
+    """The kmod package, built for the oldest kernel: a copy, since whoever edits the source has it built anew."""
+    return Path(shutil.copy(built(oldest)[0], tmp_path_factory.mktemp("kmod")))
 
 
 @pytest.fixture(scope="session")
