@@ -136,7 +136,7 @@ DEPS	 := $(DEPS_BUILD) $(DEPS_VM) $(DEPS_TEST) $(DEPS_LINT) $(DEPS_PKG) $(DEPS_I
 
 deps:
 	@command -v apt-get >/dev/null || { echo "deps: no apt-get: taking it that the tools are there"; exit 0; }; \
-	missing=; for p in $(DEPS); do \
+	missing=; for p in $(or $(DEPS_WANTED),$(DEPS)); do \
 		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q '^install ok installed' || missing="$$missing $$p"; done; \
 	test -n "$$missing" || exit 0; \
 	test "$$(id -u)" = 0 || { echo "deps: not root; please install:$$missing" >&2; exit 1; }; \
@@ -150,6 +150,9 @@ deps:
 # The newest kernel of the distribution, for what needs one to build against.
 DISTRO_KDIR = $(shell ls -d /lib/modules/*/build 2>/dev/null | sort -V | tail -n 1)
 KERNEL_ARG  = $(if $(KERNEL),--kernel $(KERNEL)) $(if $(LONG),--long) $(if $(PACK_FOR),--pack-for $(PACK_FOR))
+
+# The one job should not wait for the tools of all tests.
+demo bench: DEPS_WANTED := $(DEPS_BUILD) $(DEPS_VM) gcc
 
 demo: deps
 	@$(PYTHON) tests/vm/demo.py $(if $(KERNEL),--kernel $(KERNEL)) $(if $(ROOT),--root $(ROOT))

@@ -288,7 +288,8 @@ def test_what_cannot_be_booted_here(guest, files, text):
 
 
 def test_full_boot_is_a_warning(guest):
-    done = guest.run("/usr/sbin/virtio-modern preflight", boot_size=f"{sum(p.stat().st_size for p in guest.path('boot').rglob('*') if p.is_file()) // 2**20 + 3}m")
+    used = sum(path.stat().st_size for path in guest.path("boot").rglob("*") if path.is_file()) // 2 ** 20
+    done = guest.run("/usr/sbin/virtio-modern preflight", boot_size=f"{used + 3}m")
     assert done.status == 0
     assert re.search(r"warn  /boot has \d+ MiB free, and an initramfs takes", done.said), done
 
