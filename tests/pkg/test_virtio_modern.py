@@ -304,6 +304,14 @@ def test_bad_command_line(args, text):
     assert done.returncode == 2 and text in done.stdout, done.stdout
 
 
+def test_not_root(guest, oldest):
+    """An initramfs is for root's eyes."""
+    guest.image(oldest).chmod(0o600)
+    done = guest.run("setpriv --reuid=65534 --regid=65534 --clear-groups /usr/sbin/virtio-modern preflight")
+    assert done.status == 2
+    assert done.said.strip() == f"virtio-modern: /boot/initramfs-{oldest.release}.img cannot be read: preflight is for root"
+
+
 def test_rebuild(guest, oldest):
     stale_initramfs(guest, oldest)
     assert preflight(guest).status == 1
