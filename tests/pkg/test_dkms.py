@@ -94,6 +94,21 @@ def test_package_in_a_system(with_dkms, oldest, package, kmod):
     assert not root.path(f"usr/src/virtio-modern-{VERSION}").exists()
 
 
+def test_dkms_that_leaves_some_out(with_dkms, oldest, package):
+    """As 2.4 does where the kernel's own module has no version: it puts in one of them and goes on."""
+    root = with_dkms
+    root.check(f"rpm -i --nodeps --noscripts {root.bring(package)} && dkms add -m virtio-modern -v {VERSION} && "
+               f"dkms build -m virtio-modern -v {VERSION} -k {oldest.release}")
+    built = f"/var/lib/dkms/virtio-modern/{VERSION}/{oldest.release}/x86_64/module"
+    extra = f"/lib/modules/{oldest.release}/extra"
+    done = root.run(f"mkdir -p {extra} && cp {built}/virtio_pci.ko {extra}/ && "
+                    f"/usr/src/virtio-modern-{VERSION}/rpm/dkms-hook {oldest.release}")
+    assert done.status == 0, done
+    assert f"{oldest.release}: DKMS has left out virtio_ring.ko; it is put beside the others" in done.said
+    assert {name: file for name, file in root.chosen(oldest).items() if not file.startswith("extra/")} == {}
+    assert set(root.image_makes(oldest).values()) == {VERSION}
+
+
 def test_kernel_without_devel(make_root, oldest, packages, package):
     root = make_root()
     assert root.install_kernel(packages(oldest)).status == 0
