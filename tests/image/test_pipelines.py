@@ -60,10 +60,7 @@ def prepared(kernel, tmp_path_factory):
 def image(prepared):
     """A system without the pack, to be changed."""
     folder = Path(tempfile.mkdtemp(dir=pkg_conftest.OUT, prefix="image-"))
-    subprocess.run(["cp", "-a", f"{prepared.folder}/.", folder], check=True)
-    copy = object.__new__(pkg.Root)
-    copy.folder, copy.upper, copy.el6 = folder, folder / "upper", False
-    yield copy
+    yield prepared.copy(folder)
     shutil.rmtree(folder)
 
 

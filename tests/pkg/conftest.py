@@ -39,11 +39,16 @@ def built(kernel, version=None):
     return binary, source
 
 
+def source_files():
+    """Files that are, or would be, in the repository."""
+    names = subprocess.check_output(["git", "-C", REPO, "ls-files", "--cached", "--others", "--exclude-standard"],
+                                    text=True)
+    return [name for name in names.splitlines() if (REPO / name).is_file()]
+
+
 def newest_source():
     """Changes whenever a file of the source does."""
-    names = subprocess.check_output(["git", "-C", REPO, "ls-files", "--cached", "--others", "--exclude-standard"], text=True)
-    times = [(REPO / name).stat().st_mtime_ns for name in names.splitlines()
-             if (REPO / name).exists() and not name.startswith(("tests/", "docs/"))]
+    times = [(REPO / name).stat().st_mtime_ns for name in source_files() if not name.startswith(("tests/", "docs/"))]
     # The last commit's time is the packages' time.
     head = subprocess.check_output(["git", "-C", REPO, "log", "-1", "--format=%ct"], text=True).strip()
     return f"{max(times)} {len(times)} {head}"
@@ -52,11 +57,9 @@ def newest_source():
 def renumbered(folder, version):
     """A copy of the source that says to be of another version."""
     top = folder / "source"
-    names = subprocess.check_output(["git", "-C", REPO, "ls-files", "--cached", "--others", "--exclude-standard"], text=True)
-    for name in names.splitlines():
-        if (REPO / name).is_file():
-            (top / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(REPO / name, top / name)
+    for name in source_files():
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPO / name, top / name)
     (top / "VERSION").write_text(version + "\n")
     for name in ("dkms.conf", "rpm/kmod-virtio-modern.spec", "rpm/dkms-virtio-modern.spec"):
         text = (top / name).read_text()

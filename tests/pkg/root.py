@@ -2,6 +2,7 @@
 """A root folder to install packages in: the host's system with folders of its own where it matters, so that real rpm,
 depmod and dracut work in it, and nothing of the host is touched. With EL6's own tools, where they are at hand."""
 
+import copy
 import gzip
 import hashlib
 import os
@@ -77,6 +78,13 @@ class Root:
         if (made := self.run("true")).status:
             raise NoRoot(f"no root folder can be mounted here: {made.said.strip()}")
         self.check("rpm --initdb")
+
+    def copy(self, folder):
+        """The same again in another, empty folder, to be changed."""
+        subprocess.run(["cp", "-a", f"{self.folder}/.", folder], check=True)
+        other = copy.copy(self)
+        other.folder, other.upper = Path(folder), Path(folder) / "upper"
+        return other
 
     def run(self, script, env=None, boot_size=None, timeout=600):
         """Runs a shell script in the root folder. boot_size: /boot is a file system of its own of that size, for this

@@ -11,7 +11,7 @@ import pytest
 from conftest import built
 from root import VERSION
 from test_install import assert_stock, assert_whole, installed
-from vmlib import devices, kernels, machine, userland
+from vmlib import devices, kernels, machine
 from vmlib.guest import Guest, make_ext4
 from vmlib.host import run
 
@@ -32,11 +32,6 @@ class Booted(Guest):
         self.modules = {path.name.partition(".ko")[0].replace("-", "_"): (path, [])
                         for path in self.image.rglob("*.ko*")}
 
-    def _plain(self):
-        tree = {name: None for name in ("bin", "dev", "newroot", "proc", "sys", "tmp", "mnt", "lib", "lib/modules")}
-        tree.update(userland.files())
-        return tree
-
     def _tree(self):
         """The initramfs: its modules are where dracut has put them."""
         tree = self._plain()
@@ -48,15 +43,7 @@ class Booted(Guest):
 
     def write_root(self, path, size="96M"):
         with tempfile.TemporaryDirectory() as tmp:
-            for name, what in self._plain().items():
-                target = Path(tmp, name)
-                if what is None:
-                    target.mkdir()
-                elif isinstance(what, str):
-                    target.symlink_to(what)
-                else:
-                    target.write_bytes(what if isinstance(what, bytes) else what.read_bytes())
-                    target.chmod(0o755)
+            self._write(self._plain(), tmp)
             run("cp", "-a", f"{self.folder}/.", f"{tmp}/lib/modules/")
             if self.release != self.kernel.release:
                 shutil.rmtree(f"{tmp}/lib/modules/{self.kernel.release}", ignore_errors=True)

@@ -91,10 +91,16 @@ class Guest:
             self.modules[name] = (path, needs)
         return [*self.modules[name][1], name]
 
-    def _tree(self):
-        """{path in the guest: file, bytes, link target, or None for a folder}."""
+    @staticmethod
+    def _plain():
+        """What a guest has whatever its modules: {path in the guest: file, bytes, link target, or None for a folder}."""
         tree = {name: None for name in ("bin", "dev", "newroot", "proc", "sys", "tmp", "mnt", "lib", "lib/modules")}
         tree.update(userland.files())
+        return tree
+
+    def _tree(self):
+        """The same, and all else."""
+        tree = self._plain()
         for name in self.files:
             tree.update({str(folder): None for folder in reversed(Path(name).parents[:-1]) if str(folder) not in tree})
         tree.update(self.files)
@@ -130,19 +136,23 @@ class Guest:
             member("dev/console", 0o020600, device=(5, 1))
             member("TRAILER!!!", 0)
 
+    @staticmethod
+    def _write(tree, folder):
+        for name, what in tree.items():
+            target = Path(folder, name)
+            if what is None:
+                target.mkdir()
+            elif isinstance(what, str):
+                target.symlink_to(what)
+            elif isinstance(what, bytes):
+                target.write_bytes(what)
+            else:
+                shutil.copy(what, target)
+
     def write_root(self, path, size="64M"):
         """Writes an ext4 image of the same tree."""
         with tempfile.TemporaryDirectory() as tmp:
-            for name, what in self._tree().items():
-                target = Path(tmp, name)
-                if what is None:
-                    target.mkdir()
-                elif isinstance(what, str):
-                    target.symlink_to(what)
-                elif isinstance(what, bytes):
-                    target.write_bytes(what)
-                else:
-                    shutil.copy(what, target)
+            self._write(self._tree(), tmp)
             make_ext4(path, size, tmp)
 
 
