@@ -14,10 +14,10 @@ ODD_SIZE = SIZE + 3 * 512
 SERIAL = "20-bytes-no-nul-here"
 
 
-def partitioned(path, *parts):
+def partitioned(path, *parts, size=SIZE, kind=0x83):
     """A disk with a DOS partition table: (first sector, sectors) of each."""
-    sparse(path, SIZE)
-    table = b"".join(struct.pack("<B3xB3xII", 0, 0x83, *part) for part in parts).ljust(64, b"\0")
+    sparse(path, size)
+    table = b"".join(struct.pack("<B3xB3xII", 0, kind, *part) for part in parts).ljust(64, b"\0")
     with open(path, "r+b") as out:
         out.seek(446)
         out.write(table + b"\x55\xaa")

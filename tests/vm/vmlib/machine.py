@@ -54,13 +54,13 @@ class Machine:
     CONSOLE = "console"         # the chardev of ttyS0
     SERIALS = ("-serial", "chardev:console", "-serial", "chardev:agent")
 
-    def __init__(self, name, guest, devices=(), root=False, resume=None, smp=1, memory=320, spare_ports=0,
-                 load=("virtio_pci", "virtio_blk", "virtio_net", "sd_mod", "sr_mod", "sg", "virtio_scsi",
-                       "virtio_console",
-                       "virtio_balloon", "virtio_rng"),
+    def __init__(self, name, guest, devices=(), root=False, volume=None, resume=None, smp=1, memory=320,
+                 spare_ports=0, load=("virtio_pci", "virtio_blk", "virtio_net", "sd_mod", "sr_mod", "sg", "virtio_scsi",
+                                      "virtio_console", "virtio_balloon", "virtio_rng"),
                  append="", allow=(), trace=(), boot_timeout=120, early_timeout=60, extra=(), accel=ACCEL, board="q35"):
-        """root: the first device, or its first unit, holds the root file system. resume: the disk that a hibernated
-        guest is read from. allow: patterns that the log may have.
+        """root: the first device, or its first unit, holds the root file system. volume: the logical volume on it
+        that does, as GROUP/NAME. resume: the disk that a hibernated guest is read from. allow: patterns that the log
+        may have.
         load: modules that the initramfs loads, of those that the guest has. early_timeout: for how
         long a kernel that has not reached process 1 may say nothing. extra: further QEMU arguments. accel: QEMU's
         accelerator, with its options. board: q35, or pc, where all devices are on the root bus."""
@@ -68,6 +68,7 @@ class Machine:
         self.guest = guest
         self.devices = list(devices)
         self.root = root
+        self.volume = volume
         self.resume = resume
         self.board = board
         self.load = load
@@ -126,7 +127,8 @@ class Machine:
                   "sysrq_always_enabled VM_MODULES=" +
                   ",".join(name for name in modules if name in self.guest.modules) +
                   (f" VM_RESUME={self._disk_place(self.resume)}" if self.resume else "") +
-                  (f" VM_ROOT={self._root_place()} " if self.root else " ") + append)
+                  (f" VM_ROOT={self._root_place()}" if self.root else "") +
+                  (f" VM_VOLUME={self.volume} " if self.volume else " ") + append)
         return ["-action", "reboot=shutdown", "-kernel", str(self.guest.kernel.vmlinuz),
                 "-initrd", str(self.initramfs), "-append", append]
 

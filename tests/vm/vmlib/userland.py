@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The guest's user space: busybox, ethtool, kexec and our own programs, static, for 2.6.32 and everything later.
+"""The guest's user space: busybox, ethtool, kexec, lvm and our own programs, static, for 2.6.32 and everything later.
 
 Debian's binaries are linked with a C library that refuses kernels this old, so they are built here
 from Debian's source packages with musl. The results are kept in the cache.
@@ -146,6 +146,39 @@ def _build_kexec(out, tmp):
 def kexec():
     """kexec, for the guests that start another kernel: {path in the guest: host file}."""
     return {"bin/kexec": _cached("kexec", [], _build_kexec) / "kexec"}
+
+
+# Without udev lvm makes its nodes in /dev by itself. Of the kinds of volume, linear and striped ones are enough.
+# 2.6.32's answer to BLKZEROOUT would be a failure to it.
+LVM_OPTIONS = ["--enable-static_link", "--disable-readline", "--disable-selinux", "--disable-blkid_wiping",
+               "--disable-systemd-journal", "--disable-app-machineid", "--disable-blkzeroout",
+               *(f"--with-{kind}=none" for kind in ("snapshots", "thin", "cache", "vdo", "writecache", "integrity")),
+               "--with-default-pid-dir=/run", "--with-default-dm-run-dir=/run", "--with-default-run-dir=/run/lvm",
+               "--with-default-locking-dir=/run/lock/lvm"]
+# What is left out for Valgrind in these files is what only glibc has: streams that can be assigned to, and mallinfo.
+LVM_DEFINES = [f"DEFS_{name}.o=-DVALGRIND_POOL" for name in ("commands/toolcontext", "mm/memlock")]
+
+
+def _build_lvm(out, tmp):
+    aio = _fetch("libaio", tmp / "aio") / "src"
+    cc = f"CC=musl-gcc -idirafter {_kernel_headers(tmp)}"
+    run("make", "-C", aio, cc, "CFLAGS=-O2", "libaio.a")
+    source = _fetch("lvm2", tmp)
+    # musl's standard streams cannot be assigned to.
+    main = source / "tools/lvmcmdline.c"
+    text, found = re.subn(r"\((std\w+) = fopen\((\w+, \"\w\")\)\)", r"freopen(\2, \1)", main.read_text())
+    if found != 3:
+        raise VmError(f"lvm2 opens its standard streams in another way: correct {__file__}")
+    main.write_text(text)
+    run("sh", "configure", *LVM_OPTIONS, cc, "CFLAGS=-O2", f"CPPFLAGS=-I{aio}", f"LDFLAGS=-L{aio}", cwd=source)
+    run("make", "-C", source, f"-j{os.cpu_count()}", *LVM_DEFINES, "lib")
+    run("make", "-C", source / "tools", f"-j{os.cpu_count()}", "lvm.static")
+    run("strip", "-o", out / "lvm", source / "tools/lvm.static")
+
+
+def lvm():
+    """lvm, for the guests that have volume groups: {path in the guest: host file}."""
+    return {"bin/lvm": _cached("lvm", [], _build_lvm) / "lvm"}
 
 
 def host_program(name):
