@@ -12,7 +12,7 @@ import pytest
 REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "tests/pkg"))
 
-import conftest as pkg_conftest  # noqa: E402
+import packages as pkg_conftest  # noqa: E402
 import root as pkg  # noqa: E402
 from vmlib import kernels  # noqa: E402
 

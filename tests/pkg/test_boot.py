@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from conftest import built
+from packages import built
 from root import VERSION
 from test_install import assert_stock, assert_whole, installed
 from vmlib import devices, kernels, machine

@@ -4,7 +4,7 @@
 import re
 
 import pytest
-from conftest import built
+from packages import built
 from root import MODULES, VERSION, digest
 
 WHOLE, NONE = ("whole", "whole"), ("none", "none")

@@ -8,7 +8,7 @@ import subprocess
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from conftest import built
+from packages import built
 from root import MODULES, VERSION
 from vmlib.host import REPO, run
 

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import OUT, built
+from packages import OUT, built
 from root import MODULES, VERSION, symbols
 from vmlib.host import REPO, run
 

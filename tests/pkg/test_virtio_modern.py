@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from conftest import OUT
+from packages import OUT
 from root import Root
 from test_boot import Booted
 from test_install import NEW, OTHER, installed
