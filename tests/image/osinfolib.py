@@ -15,10 +15,13 @@ PYTHON = "/usr/bin/python3"             # the one that Debian's python3-gi is fo
 MODERN = {f"http://pcisig.com/pci/1af4/{device}" for device in (1041, 1042, 1043, 1044, 1045, 1048, 1049)}
 
 
+def folders(root):
+    """The variables that have libosinfo read what is below root, which took the place of / for virtio10."""
+    return {"OSINFO_LOCAL_DIR": str(Path(root) / "etc/osinfo"), "OSINFO_USER_DIR": str(Path(root) / "no-user")}
+
+
 def environment(root, **more):
-    """root: what took the place of / for virtio10."""
-    return {**os.environ, "LC_ALL": "C", "OSINFO_LOCAL_DIR": str(Path(root) / "etc/osinfo"),
-            "OSINFO_USER_DIR": str(Path(root) / "no-user"), **more}
+    return {**os.environ, "LC_ALL": "C", **folders(root), **more}
 
 
 def run(*argv, **options):

@@ -4,108 +4,57 @@
 A libvirtd of the test's own answers it: as nobody, in a folder of its own, without KVM; no guest runs.
 """
 
-import os
 import re
-import shutil
-import signal
-import subprocess
-import tempfile
-import time
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 
 import pytest
 
-from osinfolib import REPO, environment, install, run
+from libvirtd import Session
+from osinfolib import REPO, folders, install, run
+from vmlib.host import VmError
 
 pytestmark = pytest.mark.xdist_group("virt-install")
 
 
-class Libvirt:
+class Libvirt(Session):
     """A session of libvirt, with the osinfo folders plain, entries and wide."""
 
-    def __init__(self, folder):
-        self.folder = folder
-        self.user = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", "--pdeathsig", "TERM"] \
-            if os.geteuid() == 0 else []
-        self.disk = folder / "disk.qcow2"
-        assert run("qemu-img", "create", "-q", "-f", "qcow2", self.disk, "4G").returncode == 0
-        install(folder / "entries")
-        install(folder / "wide", "--site-wide")
-        (folder / "run").mkdir()
-        (folder / "config/libvirt").mkdir(parents=True)
-        (folder / "config/libvirt/qemu.conf").write_text('stdio_handler = "file"\n')       # no virtlogd
-        if self.user:
-            for path in (folder, self.disk, folder / "run", folder / "config", folder / "config/libvirt"):
-                shutil.chown(path, "nobody", "nogroup")
-        self.log = open(folder / "libvirtd.log", "w")
-        self.daemon = subprocess.Popen([*self.user, shutil.which("libvirtd", path="/usr/sbin:/usr/bin"), "--timeout",
-                                        "600"], env=self.environment("plain"), cwd=folder, stdin=subprocess.DEVNULL,
-                                       stdout=self.log, stderr=self.log, start_new_session=True)
+    def __init__(self):
+        super().__init__("virt-install")
         try:
-            self._wait()
+            self.disk = self.folder / "disk.qcow2"
+            assert run("qemu-img", "create", "-q", "-f", "qcow2", self.disk, "4G").returncode == 0
+            self.give(self.disk)
+            install(self.folder / "entries")
+            install(self.folder / "wide", "--site-wide")
         except BaseException:
             self.stop()
             raise
 
-    def environment(self, osinfo):
-        home = {"HOME": self.folder, "XDG_RUNTIME_DIR": self.folder / "run", "XDG_CACHE_HOME": self.folder / "cache",
-                "XDG_CONFIG_HOME": self.folder / "config", "XDG_DATA_HOME": self.folder / "data"}
-        return environment(self.folder / osinfo, PATH="/usr/sbin:/usr/bin:/sbin:/bin",
-                           **{name: str(path) for name, path in home.items()})
-
-    def _wait(self):
-        end = time.monotonic() + 120
-        while not (self.folder / "run/libvirt/libvirt-sock").is_socket():
-            assert self.daemon.poll() is None and time.monotonic() < end, (self.folder / "libvirtd.log").read_text()
-            time.sleep(0.05)
-
-    def stop(self):
-        if self.daemon.poll() is None:
-            os.killpg(self.daemon.pid, signal.SIGTERM)
-            try:
-                self.daemon.wait(60)
-            except subprocess.TimeoutExpired:
-                os.killpg(self.daemon.pid, signal.SIGKILL)
-                self.daemon.wait()
-        self.log.close()
-
-    def run(self, osinfo, *argv):
-        done = run(*self.user, *argv, env=self.environment(osinfo), cwd=self.folder)
-        assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
-        return done.stdout
-
     def install(self, osinfo, os_name, *options):
         """The XML of `virt-install --print-xml` with one set of options for all, but for what differs by itself."""
-        return self.run(osinfo, "virt-install", "--connect", "qemu:///session", "--virt-type", "qemu",
+        return self.run("virt-install", "--connect", "qemu:///session", "--virt-type", "qemu",
                         "--name", "guest", "--uuid", "6f1f0a9e-0000-4000-8000-000000000006", "--import",
                         "--disk", str(self.disk), "--network", "user,mac=52:54:00:00:00:06", "--graphics", "vnc",
-                        "--osinfo", os_name, *options, "--print-xml")
+                        "--osinfo", os_name, *options, "--print-xml", **folders(self.folder / osinfo))
 
     def pci_ids(self, xml):
         """The ids of the virtio devices of the QEMU that libvirt starts for XML, held before its first step."""
         guest = self.folder / "guest.xml"
         guest.write_text(xml)
         guest.chmod(0o644)
-        virsh = ("virsh", "-q", "-c", "qemu:///session")
-        self.run("plain", *virsh, "create", "--paused", str(guest))
+        self.virsh("create", "--paused", guest)
         try:
-            tree = self.run("plain", *virsh, "qemu-monitor-command", "guest", "--hmp", "info qtree")
+            tree = self.virsh("qemu-monitor-command", "guest", "--hmp", "info qtree")
         finally:
-            self.run("plain", *virsh, "destroy", "guest")
+            self.virsh("destroy", "guest")
         return sorted(re.findall(r"pci id 1af4:([0-9a-f]{4}) ", tree))
 
 
 @pytest.fixture(scope="module")
 def libvirt():
-    folder = Path(tempfile.mkdtemp(prefix="virt-install-", dir="/tmp"))     # short, for the sockets
-    os.chmod(folder, 0o755)
-    try:
-        libvirt = Libvirt(folder)
-        yield libvirt
-        libvirt.stop()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with Libvirt() as session:
+        yield session
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +130,7 @@ def test_site_wide(libvirt, after):
 
 def test_unknown(libvirt):
     """Without image/osinfo nobody knows the name."""
-    with pytest.raises(AssertionError, match="Unknown OS name 'centos6.10-virtio10'"):
+    with pytest.raises(VmError, match="Unknown OS name 'centos6.10-virtio10'"):
         libvirt.install("plain", "centos6.10-virtio10")
 
 

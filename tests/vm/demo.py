@@ -406,14 +406,15 @@ class LibvirtShare(Subject):
     name, tag = "fs0", "share"
     size = 2 * MIB
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, uid=0):
+        """uid: who QEMU is, and may make files of."""
+        self.folder, self.uid = folder, uid
 
     def _copy(self, vm, seed):
         data = pattern(self.size, seed)
         (self.folder / f"host{seed}").write_bytes(data)
         if "p9io" in vm.guest.modules:
-            vm.run(f"modprobe p9io tag={self.tag} options=trans=virtio && "
+            vm.run(f"modprobe p9io tag={self.tag} options=trans=virtio uid={self.uid} && "
                    f"echo read host{seed} {self.size} {seed} > {RUN} && "
                    f"echo write guest{seed} {self.size} {seed} > {RUN}; status=$?; rmmod p9io; exit $status")
         else:
@@ -536,24 +537,40 @@ def row_of(vm, subject):
             "interface": "not virtio"}
 
 
-def with_pack(machine, subjects):
-    """Boots with the pack. Returns a table row for each subject, and what failed of which."""
+def prove(vm, subjects):
+    """What the subjects do on either side of a reboot. Returns a table row for each, and what failed of which."""
     failed, rows = {}, []
+    say(f"up: {vm.run('uname -sr').strip()}, root on /dev/{vm.disk(subjects[0].name)}")
+    for subject in subjects:
+        say(f"{subject.name}: at work")
+        attempt(failed, subject, subject.before, vm)
+    say("rebooting the guest")
+    vm.reboot()
+    for subject in subjects:
+        say(f"{subject.name}: checking")
+        proved = attempt(failed, subject, subject.after, vm)
+        row = attempt(failed, subject, row_of, vm, subject) or {"device": subject.name}
+        rows.append({**row, "proved": failed.get(subject) or proved})
+    return rows, failed
+
+
+def with_pack(machine, subjects):
+    """Boots with the pack; returns what prove() does."""
     with machine as vm:
-        say(f"up: {vm.run('uname -sr').strip()}, root on /dev/{vm.disk(subjects[0].name)}")
-        for subject in subjects:
-            say(f"{subject.name}: at work")
-            attempt(failed, subject, subject.before, vm)
-        say("rebooting the guest")
-        vm.reboot()
-        for subject in subjects:
-            say(f"{subject.name}: checking")
-            proved = attempt(failed, subject, subject.after, vm)
-            row = attempt(failed, subject, row_of, vm, subject) or {"device": subject.name}
-            rows.append({**row, "proved": failed.get(subject) or proved})
+        rows, failed = prove(vm, subjects)
         vm.finish()
     say(f"down again, and nothing suspicious in the log: {vm.console.relative_to(REPO)}")
     return rows, failed
+
+
+def match(machine, subjects):
+    """Gives each subject its device of libvirt's machine; none may be without a subject."""
+    for subject in subjects:
+        [subject.device] = [each for each in machine.devices
+                            if each.name == getattr(subject, "on", subject.name)] or [None]
+    unproved = {each.name for each in machine.devices} - {subject.device.name for subject in subjects if subject.device}
+    if unproved:
+        raise VmError(f"nothing proves {', '.join(sorted(unproved))}")
 
 
 def libvirts_machine(kernel):
@@ -570,13 +587,7 @@ def libvirts_machine(kernel):
             Other("usb", "0x0c0330")]
         machine = LibvirtMachine(f"demo-{kernel.name}-libvirt", guest, folder, images, folder / "share", Nic.network(),
                                  load=LIBVIRT_LOAD)
-        for subject in subjects:
-            [subject.device] = [each for each in machine.devices
-                                if each.name == getattr(subject, "on", subject.name)] or [None]
-        unproved = {each.name for each in machine.devices} - {subject.device.name for subject in subjects
-                                                              if subject.device}
-        if unproved:
-            raise VmError(f"nothing proves {', '.join(sorted(unproved))}")
+        match(machine, subjects)
         say(f"booting the machine that libvirt makes of q35.xml: {len(machine.devices)} virtio devices")
         return with_pack(machine, subjects)
 

@@ -130,18 +130,14 @@ def ask():
     return [(option, same.get(option, value and re.sub(r"\bfd=\d+", "fd=0", value))) for option, value in found]
 
 
-class LibvirtMachine(Machine):
-    """The machine, with images={file name in q35.xml: image}, and share, a folder of the host."""
+class LibvirtPlaces(Machine):
+    """A machine whose devices are where a command line of libvirt's has them."""
 
-    CONSOLE = "charserial0"
-    SERIALS = ("-device", '{"driver":"isa-serial","chardev":"agent","index":1}')
-
-    def __init__(self, name, guest, folder, images, share, network=(), **options):
-        """network: further properties of -netdev."""
-        self.folder, self.images, self.share, self.network = folder, images, share, dict(network)
-        self.libvirts = load()
+    def adopt(self, libvirts, folder):
+        """libvirts: the pairs of the command line. folder: where the sockets of ports are."""
+        self.libvirts, self.folder = libvirts, folder
         self.places = self._places()
-        super().__init__(name, guest, self._devices(), root=True, **options)
+        self.devices = self._devices()
 
     def _places(self):
         """{id of a device on a PCI bus: where sysfs has it}, for devices on root ports and on the first bus."""
@@ -178,6 +174,19 @@ class LibvirtMachine(Machine):
 
     def _place(self, port, *patterns):
         return " ".join(f"/sys/bus/pci/devices/{self.places[port]}{each}" for each in patterns)
+
+
+class LibvirtMachine(LibvirtPlaces):
+    """The machine, with images={file name in q35.xml: image}, and share, a folder of the host."""
+
+    CONSOLE = "charserial0"
+    SERIALS = ("-device", '{"driver":"isa-serial","chardev":"agent","index":1}')
+
+    def __init__(self, name, guest, folder, images, share, network=(), **options):
+        """network: further properties of -netdev."""
+        self.images, self.share, self.network = images, share, dict(network)
+        self.adopt(load(), folder)
+        super().__init__(name, guest, self.devices, root=True, **options)
 
     def _replace(self, option, value):
         """What stands for an option of libvirt's: [(option, value)]."""

@@ -17,7 +17,7 @@ from .host import CACHE, VmError, alone, replace_dir, run
 SOURCES = Path(__file__).resolve().parents[1] / "guest"
 CONFIG = SOURCES / "busybox.config"
 HEADERS = sorted(SOURCES.glob("*.h"))
-SCRIPTS = ("dhcp",)
+SCRIPTS = ("answer", "dhcp")
 CFLAGS = ["-O2", "-Wall", "-Wextra", "-Werror", "-std=gnu11"]
 
 

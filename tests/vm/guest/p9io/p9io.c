@@ -3,7 +3,7 @@
  * A user of 2.6.32's 9p client where there is no 9p file system to use it, as
  * in RHEL 6. Loading it mounts, and unloading it unmounts:
  *
- *   insmod p9io.ko tag=TAG options=trans=virtio,msize=N
+ *   insmod p9io.ko tag=TAG options=trans=virtio,msize=N uid=UID
  *   echo "write NAME SIZE SEED" > /sys/module/p9io/parameters/run
  *   echo "read NAME SIZE SEED" > …
  *
@@ -24,6 +24,8 @@ static char *tag = "";
 module_param(tag, charp, 0444);
 static char *options = "trans=virtio";
 module_param(options, charp, 0444);
+static uint uid;		/* whose files they will be, where the host may do that */
+module_param(uid, uint, 0444);
 
 static struct p9_client *client;
 static struct p9_fid *root;
@@ -119,7 +121,7 @@ static int __init p9io_init(void)
 	client = p9_client_create(tag, options);
 	if (IS_ERR(client))
 		return PTR_ERR(client);
-	root = p9_client_attach(client, NULL, "root", 0, "");
+	root = p9_client_attach(client, NULL, "root", uid, "");
 	if (!IS_ERR(root))
 		return 0;
 	p9_client_destroy(client);
