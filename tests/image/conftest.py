@@ -15,7 +15,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1] / name) for name in ("vm
 import el6image  # noqa: E402
 import root as pkg  # noqa: E402
 import tree  # noqa: E402
-from bakelib import OTHER  # noqa: E402
+from bakelib import OTHER, bake  # noqa: E402
 from packages import built  # noqa: E402
 from vmlib import kernels  # noqa: E402
 from vmlib.host import BUILD, alone, run  # noqa: E402
@@ -116,3 +116,17 @@ def kmod(shared):
     folder = shared / f"kmod-{os.getpid()}"
     folder.mkdir()
     return Path(shutil.copy(built(found[0])[0], folder))
+
+
+@pytest.fixture(scope="session")
+def baked(original, kmod, shared):
+    """(the disk that bake makes of it, what it said)."""
+    image, said = shared / "baked.qcow2", shared / "baked.log"
+    with alone(shared / "baked"):
+        if not said.exists():
+            before = pkg.digest(original.qcow2)
+            done = bake(original.qcow2, "--rpm", kmod, "--output", image)
+            assert done.returncode == 0, done.stdout
+            assert pkg.digest(original.qcow2) == before
+            said.write_text(done.stdout)
+    return image, said.read_text()

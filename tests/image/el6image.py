@@ -22,6 +22,7 @@ from diskimage import Entry, grub_conf  # noqa: E402
 from vmlib import userland  # noqa: E402
 from vmlib.guest import EXT4  # noqa: E402
 from vmlib.host import VmError, run  # noqa: E402
+from vmlib.p9io import build_p9io  # noqa: E402
 
 MIB = 1 << 20
 SIZE = 1024 * MIB
@@ -101,6 +102,7 @@ class System:
         self.write("etc/selinux/targeted/contexts/files/file_contexts", FILE_CONTEXTS)
         self.write("usr/bin/yum", YUM, 0o755)
         self._programs()
+        self._p9io(kernels)
         self.check(f"rpm -i {self.bring(*packages)} && rm -f /tmp/*.rpm")
         self.write("boot/grub/grub.conf", grub_conf([Entry(name, None, None, ARGS) for _, name in kernels]))
 
@@ -125,6 +127,14 @@ class System:
                 shutil.copy(what, path)
         shutil.copy(GUEST / "initramfs-init", el6)
         shutil.copy(GUEST / "init", self.folder / "usr/sbin/init")
+
+    def _p9io(self, kernels):
+        """A user for the 9p client, which RHEL 6 has none for; of those kernels that it can be built for."""
+        for kernel, release in kernels:
+            if kernel.release == release:
+                place = self.folder / f"usr/lib/modules/{release}/extra/test"
+                place.mkdir(parents=True)
+                shutil.copy(build_p9io(kernel), place)
 
     def old_clock(self):
         """Its rpm asks for the time as EL6's does, in a way that kernels of today have to be asked for."""

@@ -14,7 +14,7 @@ import pytest
 
 import el6image
 from bakelib import BAKE, MIB, OTHER, TINY, altered, bake, left_over, lines_of, tiny_system
-from diskimage import LINUX, DiskMachine, write_disk
+from diskimage import LINUX, DiskMachine, Installed, write_disk
 from root import VERSION, digest, rpmbuild, symbols
 from vmlib import devices
 from vmlib.guest import make_ext4
@@ -26,26 +26,6 @@ GOOD = pytest.mark.xdist_group("bake")
 
 # ---- what comes out ----
 
-@pytest.fixture(scope="module")
-def baked(original, kmod, made):
-    """(the result, what bake said), baked once."""
-    before = digest(original.qcow2)
-    done = bake(original.qcow2, "--rpm", kmod, "--output", made / "baked.qcow2")
-    assert done.returncode == 0, done.stdout
-    assert digest(original.qcow2) == before
-    return made / "baked.qcow2", done.stdout
-
-
-class Installed:
-    """Stands for a guest whose kernel and modules are on its disk."""
-
-    def __init__(self, kernel):
-        self.kernel, self.modules = kernel, {}
-
-    def write_initramfs(self, path):
-        pass
-
-
 def machine(name, kernel, disk, board):
     """A Q35 with modern-only devices, or an i440fx with devices that know nothing but virtio 0.9."""
     found = [devices.disk("root", disk), devices.nic("card", devices.user_network(), mac=el6image.MAC)]
@@ -53,7 +33,7 @@ def machine(name, kernel, disk, board):
         found = [devices.on_root(device) for device in found]
         for device in found:
             device.properties["disable-modern"] = True
-    return DiskMachine(f"image/{name}", Installed(kernel), found, root=True, board=board)
+    return DiskMachine(f"image/{name}", Installed(kernel, {}), found, root=True, board=board)
 
 
 def start_from(disk, n):

@@ -119,7 +119,7 @@ static void run(unsigned int id, const char *command)
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		setsid();
-		dup2(open("/dev/null", O_RDONLY), 0);
+		dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), 0);
 		dup2(fds[1], 1);
 		dup2(fds[1], 2);
 		execl("/bin/sh", "sh", "-c", command, NULL);
