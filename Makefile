@@ -132,7 +132,8 @@ DEPS_LINT := sparse shellcheck pyflakes3 git
 DEPS_PKG := rpm createrepo-c xorriso dracut-core dkms gpg gpg-agent cpio kmod rpmlint
 DEPS_IMAGE := virtinst libosinfo-bin osinfo-db osinfo-db-tools gir1.2-libosinfo-1.0 python3-gi \
 	    libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu libxml2-utils python3-yaml ansible-core \
-	    grub-pc-bin grub-common python3-guestfs guestfs-tools cryptsetup-bin policycoreutils
+	    grub-pc-bin grub-common python3-guestfs guestfs-tools cryptsetup-bin policycoreutils \
+	    packer dropbear-bin openssh-client python3-diskimage-builder sudo procps
 DEPS	 := $(DEPS_BUILD) $(DEPS_VM) $(DEPS_TEST) $(DEPS_LINT) $(DEPS_PKG) $(DEPS_IMAGE)
 
 deps:

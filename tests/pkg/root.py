@@ -56,6 +56,9 @@ class Done:
 class Root:
     """A root folder. Each command has mounts of its own, so that nothing stays mounted."""
 
+    MOUNT = "mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root"
+    ENV = {"PATH": "/sbin:/usr/sbin:/bin:/usr/bin", "HOME": "/tmp", "LC_ALL": "C"}
+
     def __init__(self, folder, el6=False):
         self.folder = Path(folder)
         self.upper = self.folder / "upper"
@@ -71,6 +74,8 @@ class Root:
                 raise NoRoot(f"no overlay file system in {folder}: {error.strerror}") from None
             path.chmod(0o1777 if name.endswith("tmp") else 0o755)
         self.write("etc/dracut.conf.d/00-test.conf", DRACUT)
+        # Debian's rpm has its database in HOME.
+        self.write("etc/rpm/macros", "%_dbpath /var/lib/rpm\n")
         if el6:
             shutil.copytree(EL6_TOOLS / "sbin", self.upper / "usr/sbin", dirs_exist_ok=True)
             shutil.copytree(EL6_TOOLS / "usr", self.upper / "usr", dirs_exist_ok=True)
@@ -86,24 +91,27 @@ class Root:
         other.folder, other.upper = Path(folder), Path(folder) / "upper"
         return other
 
-    def run(self, script, env=None, boot_size=None, timeout=600):
-        """Runs a shell script in the root folder. boot_size: /boot is a file system of its own of that size, for this
-        command, with what is in it."""
+    def command(self, script, before="", after=""):
+        """The command that runs a shell script in the root folder, and others, in its mounts, before and after it."""
         mounts = f"""
 set -e
 cd {self.folder}
-mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root
+{self.MOUNT}
 for each in proc dev sys; do mount --rbind /$each root/$each; done
 """
-        after = ""
+        return ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "sh", "-c", mounts + before
+                + 'set +e; chroot root /bin/sh -c "$0"; status=$?\n' + after + "\nexit $status", script]
+
+    def run(self, script, env=None, boot_size=None, timeout=600):
+        """Runs a shell script in the root folder. boot_size: /boot is a file system of its own of that size, for this
+        command, with what is in it."""
+        before = after = ""
         if boot_size:
-            mounts += f"cp -a upper/boot boot-copy; mount -t tmpfs -o size={boot_size} none root/boot; cp -a boot-copy/. root/boot/\n"
+            before = f"cp -a upper/boot boot-copy; mount -t tmpfs -o size={boot_size} none root/boot; cp -a boot-copy/. root/boot/\n"
             after = "rm -rf boot-copy boot-now; cp -a root/boot boot-now"
         process = subprocess.run(
-            ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "sh", "-c", mounts
-             + 'set +e; chroot root /bin/sh -c "$0"; status=$?\n' + after + "\nexit $status", script],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            timeout=timeout, env={"PATH": "/sbin:/usr/sbin:/bin:/usr/bin", "HOME": "/tmp", "LC_ALL": "C", **(env or {})})
+            self.command(script, before, after), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, errors="replace", timeout=timeout, env={**self.ENV, **(env or {})})
         if boot_size and (self.folder / "boot-now").exists():
             shutil.rmtree(self.upper / "boot")
             (self.folder / "boot-now").rename(self.upper / "boot")
