@@ -122,7 +122,7 @@ def test_without_it_there_is_no_disk(original, made):
     vm.allow.append(re.compile("^init: no root file system"))
     try:
         vm._launch()
-        vm.process.wait(120)
+        vm.process.wait(300)
     finally:
         vm.kill()
     assert "init: no root file system: /dev/mapper/VolGroup-lv_root is not there; disks: \n" in \
