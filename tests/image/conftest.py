@@ -15,7 +15,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1] / name) for name in ("vm
 import el6image  # noqa: E402
 import root as pkg  # noqa: E402
 import tree  # noqa: E402
-from bakelib import OTHER, bake  # noqa: E402
+from bakelib import bake  # noqa: E402
 from packages import built  # noqa: E402
 from vmlib import kernels  # noqa: E402
 from vmlib.host import BUILD, alone, run  # noqa: E402
@@ -69,16 +69,24 @@ class Original:
 
 
 @pytest.fixture(scope="session")
-def original(shared):
+def el6_kernels():
+    """The registered kernels of EL6, oldest first."""
+    found = [kernel for kernel in map(kernels.find, kernels.registered()) if kernel.old]
+    if not found:
+        pytest.skip("no EL6 kernel registered (tests/vm/add-kernel)")
+    return found
+
+
+@pytest.fixture(scope="session")
+def original(shared, el6_kernels):
     """The disk of a guest without the pack, laid out like CentOS 6's."""
     if reason := el6image.missing():
         pytest.skip(reason)
-    found = [kernels.find(name) for name in kernels.registered()]
-    found = [kernel for kernel in found if kernel.old and kernel.module_file("dm_mod")]
+    found = [kernel for kernel in el6_kernels if kernel.module_file("dm_mod")]
     if not found:
         pytest.skip("no EL6 kernel with the module dm-mod registered (tests/vm/add-kernel)")
     oldest, newest = found[0], found[-1]
-    disk = Original(shared, [(oldest, oldest.release), (newest, newest.release if newest is not oldest else OTHER)])
+    disk = Original(shared, [(oldest, oldest.release), (newest, newest.release if newest is not oldest else pkg.OTHER)])
     with alone(shared / "original"):
         if not disk.qcow2.exists():
             make_original(disk, shared)
@@ -96,7 +104,7 @@ def make_original(disk, folder):
     system.old_clock()
     # kernel-devel of the default kernel.
     kernel, release = disk.kernels[0]
-    devel = system.folder / "usr/src/kernels"
+    devel = system.upper / "usr/src/kernels"
     devel.mkdir(parents=True)
     shutil.copytree(kernel.build, devel / release, symlinks=True)
     el6image.write_disk(system, disk.raw)
@@ -106,16 +114,12 @@ def make_original(disk, folder):
 
 
 @pytest.fixture(scope="session")
-def kmod(shared):
+def kmod(shared, el6_kernels):
     """The package, built for the oldest kernel."""
-    found = [kernels.find(name) for name in kernels.registered()]
-    found = [kernel for kernel in found if kernel.old]
-    if not found:
-        pytest.skip("no EL6 kernel registered (tests/vm/add-kernel)")
     # A copy, since whoever edits the source has it built anew.
     folder = shared / f"kmod-{os.getpid()}"
     folder.mkdir()
-    return Path(shutil.copy(built(found[0])[0], folder))
+    return Path(shutil.copy(built(el6_kernels[0])[0], folder))
 
 
 @pytest.fixture(scope="session")
@@ -126,7 +130,7 @@ def baked(original, kmod, shared):
         if not said.exists():
             before = pkg.digest(original.qcow2)
             done = bake(original.qcow2, "--rpm", kmod, "--output", image)
-            assert done.returncode == 0, done.stdout
+            assert done.returncode == 0, done
             assert pkg.digest(original.qcow2) == before
             said.write_text(done.stdout)
     return image, said.read_text()

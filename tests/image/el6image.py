@@ -6,6 +6,7 @@ Its programs are Debian's, for EL6's own are not at hand: they do what bake has 
 EL6's kernel (their C library wants a newer one), so what boots are static programs in /el6, which dracut puts into the
 initramfs, too: dracut, its choice of modules, depmod and the boot loader's file are what is tested."""
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -21,7 +22,7 @@ import tree  # noqa: E402
 from diskimage import Entry, grub_conf  # noqa: E402
 from vmlib import userland  # noqa: E402
 from vmlib.guest import EXT4  # noqa: E402
-from vmlib.host import VmError, run  # noqa: E402
+from vmlib.host import run  # noqa: E402
 from vmlib.p9io import build_p9io  # noqa: E402
 
 MIB = 1 << 20
@@ -65,12 +66,6 @@ OLD_CLOCK = """#!/bin/sh
 /usr/libexec/oldtime > /dev/null || exit
 exec /usr/libexec/rpm "$@"
 """
-YUM = """#!/bin/sh
-# Stands in for yum -y install PACKAGE.
-[ "$1 $2" = "-y install" ] || exit 9
-shift 2
-exec rpm -U "$@"
-"""
 
 
 def missing():
@@ -82,15 +77,15 @@ def missing():
     return bootloader.missing()
 
 
-class System:
-    """The tree of a system, in a folder, to be changed before a disk is made of it."""
+class System(tree.Tree):
+    """Such a system in a folder, to be changed before a disk is made of it."""
 
     def __init__(self, folder, kernels, packages, release="CentOS release 6.8 (Final)", more=()):
         """kernels: [(kernel, what it is called)], the default one first. packages: of them, and whatever else."""
-        self.folder = Path(folder)
-        tree.system_tree(self.folder, more)
+        super().__init__(Path(folder))
+        self.fill(more)
         for name in ("etc/os-release", "usr/lib/os-release", "etc/debian_version", "etc/lsb-release"):
-            (self.folder / name).unlink(missing_ok=True)
+            (self.upper / name).unlink(missing_ok=True)
         self.write("etc/redhat-release", f"{release}\n")
         self.write("etc/centos-release", f"{release}\n")
         self.write("etc/fstab", FSTAB)
@@ -100,21 +95,15 @@ class System:
         self.write("etc/sysconfig/network-scripts/ifcfg-eth0", f"DEVICE=eth0\nHWADDR={MAC}\nONBOOT=yes\n")
         self.write("etc/selinux/config", "SELINUX=enforcing\nSELINUXTYPE=targeted\n")
         self.write("etc/selinux/targeted/contexts/files/file_contexts", FILE_CONTEXTS)
-        self.write("usr/bin/yum", YUM, 0o755)
+        self.write("usr/bin/yum", tree.YUM, 0o755)
         self._programs()
         self._p9io(kernels)
         self.check(f"rpm -i {self.bring(*packages)} && rm -f /tmp/*.rpm")
         self.write("boot/grub/grub.conf", grub_conf([Entry(name, None, None, ARGS) for _, name in kernels]))
 
-    def write(self, name, text, mode=0o644):
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        path.chmod(mode)
-
     def _programs(self):
         """What runs when it boots."""
-        el6 = self.folder / "el6"
+        el6 = self.upper / "el6"
         for name in ("bin", "dev", "proc", "sys", "tmp", "run", "etc", "mnt", "sysroot", "lib/modules"):
             (el6 / name).mkdir(parents=True, exist_ok=True)
         for name, what in {**userland.files(), **userland.lvm()}.items():
@@ -126,39 +115,23 @@ class System:
             else:
                 shutil.copy(what, path)
         shutil.copy(GUEST / "initramfs-init", el6)
-        shutil.copy(GUEST / "init", self.folder / "usr/sbin/init")
+        shutil.copy(GUEST / "init", self.upper / "usr/sbin/init")
 
     def _p9io(self, kernels):
         """A user for the 9p client, which RHEL 6 has none for; of those kernels that it can be built for."""
         for kernel, release in kernels:
             if kernel.release == release:
-                place = self.folder / f"usr/lib/modules/{release}/extra/test"
+                place = self.upper / f"usr/lib/modules/{release}/extra/test"
                 place.mkdir(parents=True)
                 shutil.copy(build_p9io(kernel), place)
 
     def old_clock(self):
         """Its rpm asks for the time as EL6's does, in a way that kernels of today have to be asked for."""
-        real = self.folder / "usr/libexec/rpm"
+        real = self.upper / "usr/libexec/rpm"
         real.parent.mkdir(exist_ok=True)
-        (self.folder / "usr/bin/rpm").rename(real)
-        run("musl-gcc", "-static", "-O1", "-o", self.folder / "usr/libexec/oldtime", GUEST / "oldtime.c")
+        (self.upper / "usr/bin/rpm").rename(real)
+        run("musl-gcc", "-static", "-O1", "-o", self.upper / "usr/libexec/oldtime", GUEST / "oldtime.c")
         self.write("usr/bin/rpm", OLD_CLOCK, 0o755)
-
-    def bring(self, *files):
-        for file in files:
-            shutil.copy(file, self.folder / "tmp")
-        return " ".join(f"/tmp/{Path(file).name}" for file in files)
-
-    def check(self, script):
-        """Runs a shell script in it."""
-        enter = 'cd "$1"; for each in proc dev sys; do mount --rbind /$each $each; done; exec chroot . /bin/sh -c "$2"'
-        done = subprocess.run(["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child",
-                               "sh", "-c", enter, "sh", self.folder, script], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-                              env={"PATH": "/usr/sbin:/usr/bin", "HOME": "/root", "LC_ALL": "C"})
-        if done.returncode:
-            raise VmError(f"{script}: {done.stdout}")
-        return done.stdout
 
 
 def appliance():
@@ -167,6 +140,21 @@ def appliance():
     handle = guestfs.GuestFS(python_return_dict=True)
     handle.set_backend_settings(["force_tcg"])
     return handle
+
+
+@contextlib.contextmanager
+def opened(image, image_format="qcow2", readonly=False):
+    """Such a disk's system, mounted in the appliance."""
+    handle = appliance()
+    handle.add_drive_opts(str(image), format=image_format, readonly=readonly)
+    handle.launch()
+    mount = handle.mount_ro if readonly else handle.mount
+    mount("/dev/VolGroup/lv_root", "/")
+    mount("/dev/sda1", "/boot")
+    yield handle
+    handle.umount_all()
+    handle.shutdown()
+    handle.close()
 
 
 def write_disk(system, path, size=SIZE, boot=192 * MIB):
@@ -196,7 +184,7 @@ def write_disk(system, path, size=SIZE, boot=192 * MIB):
     handle.mount("/dev/sda1", "/boot")
     with tempfile.TemporaryDirectory(dir=path.parent) as tmp:
         archive = f"{tmp}/system.tar"
-        subprocess.run(["tar", "-C", system.folder, "--numeric-owner", "-cf", archive, "."], check=True)
+        subprocess.run(["tar", "-C", system.upper, "--numeric-owner", "-cf", archive, "."], check=True)
         handle.tar_in(archive, "/")
     handle.umount_all()
     handle.shutdown()

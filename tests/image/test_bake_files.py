@@ -45,7 +45,8 @@ def assert_contents(path):
 
 
 def make(path, image_format, *options, fill=True):
-    run("qemu-img", "create", "-q", "-f", image_format, *options, path, *([] if "-b" in options else [str(SIZE)]))
+    size = [] if "-b" in options else [str(SIZE)]
+    run("qemu-img", "create", "-q", "-f", image_format, *options, path, *size)
     if fill:
         run("qemu-io", "-f", image_format, "-c", f"write -P {OLD} 0 {SIZE}", path)
     return path
@@ -127,5 +128,29 @@ def test_parts_elsewhere_are_not_replaced(tmp_path, monkeypatch, kmod):
     path = make(tmp_path / "image", "qcow2", "-o", "data_file=data.raw")
     before = files(tmp_path)
     done = bake(path, "--rpm", kmod, "--in-place")
-    assert done.returncode == 1 and "--in-place is for raw and qcow2 images of one file" in done.stdout
+    assert done.returncode == 1 and "--in-place is for raw and qcow2 images of one file" in done.stderr
     assert files(tmp_path) == before
+
+
+def test_given_format(tmp_path):
+    """A raw image whose contents say that it is on top of a file of the host's."""
+    path = make(tmp_path / "image", "qcow2", "-b", make(tmp_path / "secret", "raw"), "-F", "raw", fill=False)
+    os.truncate(path, 2 * MIB)
+    assert module.Image(path, None).backing
+    image = module.Image(path, "raw")
+    assert image.format == "raw" and not image.backing and image.size == path.stat().st_size
+    with pytest.raises(module.BakeError, match="not a disk image that can be read here"):
+        module.Image(path, "vdi")
+
+
+@pytest.mark.parametrize("terminal, every", [(False, 30), (True, 1)])
+def test_sign_of_life(capsys, terminal, every):
+    progress = module.Progress(quiet=False)
+    progress.tty = terminal
+    progress.step("at work")
+    capsys.readouterr()
+    progress.alive()
+    assert capsys.readouterr().out == ""
+    progress.last -= every
+    progress.alive()
+    assert "s] … at work" in capsys.readouterr().out

@@ -20,21 +20,13 @@ import pytest
 REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "tests/pkg"))
 
-import packages as pkg_conftest  # noqa: E402
+import packages  # noqa: E402
 import root as pkg  # noqa: E402
 import tree  # noqa: E402
 from vmlib import kernels  # noqa: E402
 
 IMAGE = REPO / "image"
 UUID = "0f0f0f0f-1111-2222-3333-444444444444"
-YUM = """#!/bin/sh
-# Stands in for yum -y install PACKAGE.
-[ "$1 $2" = "-y install" ] || exit 9
-shift 2
-exec rpm -U "$@"
-"""
-# The second kernel of a system that has two.
-OTHER = "2.6.32-999.el6.x86_64"
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +42,13 @@ def dress(root, kernel):
     root.write("boot/grub/grub.conf", f"default=0\ntitle x\n\tkernel /vmlinuz-{kernel.release} ro root=UUID={UUID}\n"
                f"\tinitrd /initramfs-{kernel.release}.img\n")
     root.write("etc/fstab", f"UUID={UUID} / ext4 defaults 1 1\n")
-    root.write("usr/bin/yum", YUM, 0o755)
+    root.write("usr/bin/yum", tree.YUM, 0o755)
 
 
 @pytest.fixture(scope="module")
 def prepared(kernel, tmp_path_factory):
-    pkg_conftest.OUT.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=pkg_conftest.OUT, prefix="image-"))
+    packages.OUT.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=packages.OUT, prefix="image-"))
     try:
         root = pkg.Root(folder)
     except pkg.NoRoot as error:
@@ -73,14 +65,14 @@ def prepared(kernel, tmp_path_factory):
 @pytest.fixture
 def image(prepared):
     """A system without the pack, to be changed."""
-    folder = Path(tempfile.mkdtemp(dir=pkg_conftest.OUT, prefix="image-"))
+    folder = Path(tempfile.mkdtemp(dir=packages.OUT, prefix="image-"))
     yield prepared.copy(folder)
     shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
 def package(kernel):
-    return pkg_conftest.built(kernel)[0]
+    return packages.built(kernel)[0]
 
 
 def assert_baked(image, *releases):
@@ -181,29 +173,18 @@ def test_packer(image, kernel, package, tmp_path):
 
 # ---- diskimage-builder ----
 
-class Tree(pkg.Root):
-    """The same of a folder, upper, that has a whole system in it."""
-
-    MOUNT = "mount --bind upper root"
-
-    def __init__(self, folder):
-        self.folder, self.upper, self.el6 = folder, folder / "upper", False
-        for each in (self.upper, folder / "root"):
-            each.mkdir(parents=True)
-
-
 @pytest.fixture(scope="module")
 def system(kernel, tmp_path_factory):
     """A system with two kernels and without the pack, as a tar file."""
     folder = tmp_path_factory.mktemp("system")
-    made = Tree(folder / "tree")
+    made = tree.Tree(folder / "tree")
     try:
-        tree.system_tree(made.upper)
+        made.fill()
     except tree.NoTree as error:
         pytest.skip(str(error))
     made.write("etc/dracut.conf.d/00-test.conf", pkg.DRACUT)
     made.check(f"rpm -i {made.bring(pkg.platform_package(folder / 'platform'))}")
-    for release in (kernel.release, OTHER):
+    for release in (kernel.release, pkg.OTHER):
         done = made.install_kernel(pkg.kernel_package(kernel, folder / release, release=release))
         assert done.status == 0, done
     dress(made, kernel)
@@ -270,18 +251,18 @@ def test_diskimage_builder(build, kernel, tmp_path):
     done, made = build()
     assert done.status == 0 and made, done
     assert "This guest will boot" in done.said, done
-    image = Tree(tmp_path / "image")
+    image = tree.Tree(tmp_path / "image")
     subprocess.run(["tar", "-C", image.upper, "--exclude=./dev/*", "-xpf", made], check=True)
     for name in ("proc", "sys"):
         image.path(name).mkdir()
-    assert_baked(image, kernel.release, OTHER)
+    assert_baked(image, kernel.release, pkg.OTHER)
     assert image.check("rpm -q kmod-virtio-modern").startswith(f"kmod-virtio-modern-{pkg.VERSION}-")
     # Nothing of the build is left.
     assert not image.path("tmp/in_target.d").exists() and not list(image.path("tmp").iterdir())
 
 
 # One kernel takes half the time.
-ALONE = f"rpm -e kernel-{OTHER.removesuffix('.x86_64')}; "
+ALONE = f"rpm -e kernel-{pkg.OTHER.removesuffix('.x86_64')}; "
 NO_GRUB = "rm /boot/grub/grub.conf; "
 
 
@@ -289,7 +270,7 @@ NO_GRUB = "rm /boot/grub/grub.conf; "
 @pytest.mark.parametrize("change, variables, why", [
     (ALONE + "sed -i 's,root=[^ ]*,root=/dev/sda1,' /boot/grub/grub.conf", {}, "FAIL  kernel argument root= /dev/sda1"),
     (ALONE + NO_GRUB + "echo 'blacklist virtio_blk' > /etc/modprobe.d/no.conf", {}, "keeps virtio_blk from being loaded"),
-    (NO_GRUB + f": > /boot/symvers-{OTHER}.gz", {}, f"{OTHER}: goes without virtio-modern"),
+    (NO_GRUB + f": > /boot/symvers-{pkg.OTHER}.gz", {}, f"{pkg.OTHER}: goes without virtio-modern"),
     ("", {"DIB_VIRTIO_MODERN_PACKAGE": "/nonexistent.rpm"}, "DIB_VIRTIO_MODERN_PACKAGE=/nonexistent.rpm: no such file"),
     ("", {"DIB_VIRTIO_MODERN_PACKAGE": ""}, "open of kmod-virtio-modern failed"),
     ("", {"DIB_EL6_ROOT": ""}, "DIB_EL6_ROOT is not set"),

@@ -8,7 +8,12 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "pkg"))
+
+import root as pkg  # noqa: E402
 
 # What installs the pack, makes an initramfs and runs the pack's scripts; what they depend on comes with them.
 PACKAGES = ("base-files", "base-passwd", "bash", "bzip2", "coreutils", "cpio", "dash", "debianutils", "diffutils",
@@ -23,10 +28,32 @@ DEVICES = {"console": (5, 1), "full": (1, 7), "null": (1, 3), "random": (1, 8), 
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 EMPTY = ("boot", "dev", "home", "mnt", "proc", "root", "run/lock", "srv", "sys", "tmp", "var/lib/rpm", "var/log",
          "var/tmp", "usr/lib/modules", "usr/local/bin", "usr/local/sbin", "etc/dracut.conf.d", "etc/kernel")
+YUM = """#!/bin/sh
+# Stands in for yum -y install PACKAGE.
+[ "$1 $2" = "-y install" ] || exit 9
+shift 2
+exec rpm -U "$@"
+"""
 
 
 class NoTree(Exception):
     """The host's system is not one that a tree can be made of."""
+
+
+class Tree(pkg.Root):
+    """A root folder that has a whole system in it, and nothing of the host's."""
+
+    MOUNT = "mount --bind upper root"
+
+    def __init__(self, folder):
+        self.folder, self.upper, self.el6 = folder, folder / "upper", False
+        for each in (self.upper, folder / "root"):
+            each.mkdir(parents=True)
+
+    def fill(self, more=()):
+        """Makes it a system, see system_tree()."""
+        system_tree(self.upper, more)
+        self.check("rpm --initdb")
 
 
 def installed():
@@ -91,7 +118,7 @@ def chosen(files):
 
 def system_tree(folder, more=()):
     """Fills a folder with a system: the files of PACKAGES, of more packages, and of what they depend on. There is no
-    kernel in it, and rpm's database is empty."""
+    kernel in it."""
     folder = Path(folder)
     if not shutil.which("dpkg-query") or not Path("/bin").is_symlink():
         raise NoTree("the host is no Debian with a merged /usr")
@@ -129,7 +156,5 @@ def system_tree(folder, more=()):
     (etc / "fstab").touch()
     (etc / "rpm").mkdir(exist_ok=True)
     # Debian's rpm has its database in HOME.
-    (etc / "rpm/macros").write_text("%_dbpath /var/lib/rpm\n")
+    (etc / "rpm/macros").write_text(pkg.RPM_MACROS)
     subprocess.run(["ldconfig", "-r", folder], check=True)
-    env = {"PATH": "/usr/sbin:/usr/bin", "HOME": "/root"}
-    subprocess.run(["chroot", folder, "rpm", "--initdb"], check=True, env=env)

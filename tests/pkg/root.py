@@ -23,8 +23,11 @@ OWN = ("boot", "usr/lib/modules", "var/lib/rpm", "etc/depmod.d", "etc/dracut.con
        "var/tmp", "tmp", "usr/lib/depmod.d", "usr/lib/dracut/dracut.conf.d")
 # dracut's modules that matter here; the rest takes time, and EL6's wants EL6's udev.
 DRACUT = 'dracutmodules+=" kernel-modules "\nhostonly="no"\n'
+RPM_MACROS = "%_dbpath /var/lib/rpm\n"
 MODULES = ("virtio", "virtio_ring", "virtio_pci", "virtio_blk", "virtio_scsi", "virtio_net", "virtio_console",
            "virtio_balloon", "virtio-rng", "9pnet_virtio")
+# The second kernel of a system, where there is but one: its files under another name.
+OTHER = "2.6.32-999.el6.x86_64"
 VERSION = (REPO / "VERSION").read_text().strip()
 
 
@@ -75,7 +78,7 @@ class Root:
             path.chmod(0o1777 if name.endswith("tmp") else 0o755)
         self.write("etc/dracut.conf.d/00-test.conf", DRACUT)
         # Debian's rpm has its database in HOME.
-        self.write("etc/rpm/macros", "%_dbpath /var/lib/rpm\n")
+        self.write("etc/rpm/macros", RPM_MACROS)
         if el6:
             shutil.copytree(EL6_TOOLS / "sbin", self.upper / "usr/sbin", dirs_exist_ok=True)
             shutil.copytree(EL6_TOOLS / "usr", self.upper / "usr", dirs_exist_ok=True)

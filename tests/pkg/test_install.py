@@ -5,12 +5,11 @@ import re
 
 import pytest
 from packages import built
-from root import MODULES, VERSION, digest
+from root import MODULES, OTHER, VERSION, digest
 
 WHOLE, NONE = ("whole", "whole"), ("none", "none")
 # What an initramfs has to have, and what it may have.
 NEEDED = {"virtio", "virtio_ring", "virtio_pci", "virtio_blk", "virtio_scsi", "virtio_net"}
-OTHER = "2.6.32-999.el6.x86_64"
 NEW = "kmod-virtio-modern"
 
 
